@@ -1,0 +1,189 @@
+"""The command line. Commands only join parts; heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ratchet.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Turn a language model and problems with known answers into a better model, gated.",
+)
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    DONE = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    NOTHING_PROMOTED = 3
+
+
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="RATCHET_STORE", help="The folder of artifacts and runs.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object on stdout.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting, e.g. sampler.group_size=4.")
+]
+NameOption = Annotated[str | None, typer.Option("--name", help="The run's name.")]
+ConfigArgument = Annotated[Path, typer.Argument(help="A run's config, e.g. configs/demo.toml.")]
+RunArgument = Annotated[str, typer.Argument(help="A run's name.")]
+_STORE = Path("ratchet-store")
+
+
+def _quiet_prefect(store: Path) -> None:
+    """Set what Prefect reads on import, unless the user has set it.
+
+    Its ephemeral server takes up to 30 s to start on two cores, over its own time-out of 20 s. Its
+    database goes into the store, because nothing is written anywhere else.
+    """
+    defaults = {
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    own_profile = Path("~/.prefect/profiles.toml").expanduser().exists()
+    if not own_profile and "PREFECT_API_URL" not in os.environ:
+        defaults["PREFECT_HOME"] = str(store.resolve() / "prefect")
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _answer(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def _work(config: dict[str, Any], name: str, store: Path, as_json: bool) -> None:
+    """Run the flow, print the run, and leave with its exit code."""
+    _quiet_prefect(store)
+    from flows.improve import improve
+    from flows.report import print_run, show
+    from ratchet.ledger import Run
+    from ratchet.store import Store
+
+    promoted = improve(config, name, str(store.resolve()))
+    shown = show(Run.open(Store(store), name))
+    _answer(shown) if as_json else print_run(shown)
+    raise typer.Exit(Exit.DONE if promoted else Exit.NOTHING_PROMOTED)
+
+
+@app.command()
+def run(
+    config: ConfigArgument,
+    name: NameOption = None,
+    settings: SetOption = None,
+    store: StoreOption = _STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a config to its report; what the store has already is used."""
+    from flows.config import dump_config, load_config
+
+    parsed = load_config(config, settings or [])
+    _work(dump_config(parsed), name or parsed.name, store, as_json)
+
+
+@app.command()
+def resume(
+    name: RunArgument,
+    from_iteration: Annotated[int | None, typer.Option(help="Do again from here on.")] = None,
+    from_stage: Annotated[
+        str, typer.Option(help="sample, filter, select, train, eval or gate.")
+    ] = "sample",
+    store: StoreOption = _STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a run that was stopped, or do it again from an iteration and stage."""
+    from ratchet.ledger import Run, redo_from
+    from ratchet.store import Store
+
+    found = Run.open(Store(store), name)
+    if from_iteration is not None:
+        found.redo(redo_from(found, from_iteration, from_stage))
+    _work(found.config, name, store, as_json)
+
+
+@app.command()
+def runs(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
+    """List the runs of the store."""
+    from flows.report import print_runs, show
+    from ratchet.ledger import list_runs
+    from ratchet.store import Store
+
+    found = list_runs(Store(store))
+    _answer([show(each) for each in found]) if as_json else print_runs(store, found)
+
+
+@app.command()
+def show(name: RunArgument, store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
+    """Show one run: its iterations, decisions and test result."""
+    from flows.report import print_run
+    from flows.report import show as shown_run
+    from ratchet.ledger import Run
+    from ratchet.store import Store
+
+    shown = shown_run(Run.open(Store(store), name))
+    _answer(shown) if as_json else print_run(shown)
+
+
+@app.command()
+def plan(
+    config: ConfigArgument,
+    name: NameOption = None,
+    settings: SetOption = None,
+    store: StoreOption = _STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Dry run: what would be done, what is there already, a cost forecast. Needs no network."""
+    from flows.config import load_config
+    from flows.plan import describe
+    from flows.plan import plan as make_plan
+    from ratchet.store import Store
+
+    parsed = load_config(config, settings or [])
+    known = Store(store) if store.exists() else None
+    planned = make_plan(parsed, known, name or parsed.name)
+    _answer(planned) if as_json else typer.echo(describe(planned))
+
+
+@app.command()
+def doctor(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
+    """Say what this machine has, and what would not work on it."""
+    from dataclasses import asdict
+
+    from flows.doctor import examine
+
+    findings = examine(store)
+    if as_json:
+        _answer([asdict(finding) for finding in findings])
+        return
+    for finding in findings:
+        advice = f"   ! {finding.advice}" if finding.advice else ""
+        typer.echo(f"{finding.what:<16} {finding.seen}{advice}")
+
+
+def main() -> None:
+    """Entry point: errors become a message and an exit code, never a traceback for bad input."""
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {error}", markup=False)
+        sys.exit(Exit.BAD_INPUT)
+    except Exception as error:  # noqa: BLE001 - the process's last boundary: a message and exit 1
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"failed: {type(error).__name__}: {error}", markup=False
+        )
+        sys.exit(Exit.FAILED)

@@ -1,0 +1,119 @@
+"""A run's whole config: the stages' settings joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from evals.config import EvalConfig, GateConfig, GuardConfig
+from filters.config import FilterConfig, OrmConfig, SelectionConfig
+from ratchet.config import Config, NotIdentity, apply_overrides, parse_config, read_toml
+from ratchet.policy import ModelConfig
+from ratchet.prompts import PromptConfig
+from ratchet.sources.config import ProblemSource
+from samplers.config import EngineConfig, SamplerConfig
+from trainers.config import TrainerConfig
+
+
+class ProblemSets(Config):
+    """Three disjoint sets: train is sampled, dev decides, test is reported once."""
+
+    train: ProblemSource
+    dev: ProblemSource
+    test: ProblemSource
+    overlap_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    """Share of a problem's 8-grams found in one problem of another set that counts as overlap."""
+
+
+class Guard(GuardConfig):
+    """A named benchmark that must not get worse."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    problems: ProblemSource
+
+
+class RetryConfig(Config):
+    """Retries of a stage for what can pass: a dead engine or trainer, a full disk."""
+
+    attempts: Annotated[int, Field(ge=0)] = 3
+    delays: tuple[float, ...] = (5.0, 30.0, 120.0)
+    """Seconds before each retry; the last one repeats."""
+
+
+class RunConfig(Config):
+    """Everything that a run is made from."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """The run's name when none is given on the command line."""
+    description: str = ""
+    seed: int = 0
+    """Seeds everything that is drawn; another seed shares no sampled artifact with this one."""
+    iterations: Annotated[int, Field(ge=1)] = 3
+    patience: Annotated[int, Field(ge=1)] = 2
+    """The run stops after this many iterations in a row that promoted nothing."""
+    model: ModelConfig
+    prompt: PromptConfig = PromptConfig()
+    problems: ProblemSets
+    engine: EngineConfig
+    sampler: SamplerConfig
+    filters: tuple[FilterConfig, ...] = (OrmConfig(),)
+    selection: SelectionConfig = SelectionConfig()
+    trainer: TrainerConfig
+    eval: EvalConfig = EvalConfig()
+    gate: GateConfig = GateConfig()
+    guards: tuple[Guard, ...] = ()
+    retry: Annotated[RetryConfig, NotIdentity()] = RetryConfig()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> RunConfig:
+        names = [guard.name for guard in self.guards]
+        if len(set(names)) < len(names) or {"dev", "test"} & set(names):
+            raise ValueError(f"guards need names of their own, and not dev or test: {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _something_decides(self) -> RunConfig:
+        if not any(rule.mode == "require" for rule in self.filters):
+            raise ValueError(
+                'no filter has mode = "require", so every completion would be trained on; '
+                "require at least one"
+            )
+        return self
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """The config of a TOML file with `--set` overrides.
+
+    Raises:
+        InputError: with every error at once.
+    """
+    tables = apply_overrides(read_toml(path), overrides)
+    return parse_config(RunConfig, _absolute_paths(tables), str(path))
+
+
+def _absolute_paths(node: Any) -> Any:
+    """Local paths made absolute, so that a run can be resumed from any folder."""
+    if isinstance(node, list):
+        return [_absolute_paths(inner) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: _absolute(key, _absolute_paths(inner)) for key, inner in node.items()}
+
+
+def _absolute(key: str, value: Any) -> Any:
+    if key == "path" and isinstance(value, str) and Path(value).exists():
+        return str(Path(value).resolve())
+    return value
+
+
+def stored_config(tables: dict[str, Any], run: str) -> RunConfig:
+    """The config that a run was made from."""
+    return parse_config(RunConfig, tables, f"the stored config of run {run!r}")
+
+
+def dump_config(config: RunConfig) -> dict[str, Any]:
+    """The config as plain JSON values, defaults written out."""
+    return config.model_dump(mode="json")

@@ -1,0 +1,120 @@
+"""Live progress on stderr: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ratchet.progress import Step
+from ratchet.store import Manifest
+
+_LINE_EVERY = 10.0
+"""Seconds between two plain lines of one stage."""
+
+
+def describe(step: Step, seconds: float) -> str:
+    """One report in words, e.g. `512/2000 · 2,310 tokens/s · 310 accepted of 4096 · 41 s left`."""
+    parts = [f"{step.done}/{step.total}"]
+    if step.tokens and seconds > 0:
+        parts.append(f"{step.tokens / seconds:,.0f} tokens/s")
+    if step.accepted is not None:
+        total = f" of {step.completions}" if step.completions else ""
+        parts.append(f"{step.accepted} accepted{total}")
+    if step.note:
+        parts.append(step.note)
+    if 0 < step.done < step.total:
+        parts.append(f"{seconds * (step.total - step.done) / step.done:,.0f} s left")
+    return " · ".join(parts)
+
+
+def headline(manifest: Manifest) -> str:
+    """What a finished stage has to say of itself in a few words."""
+    metrics = manifest.metrics
+    match manifest.stage:
+        case "sample":
+            return f"{metrics['completions']} completions, {metrics['tokens']:,} tokens"
+        case "filter":
+            return f"{metrics['accepted']} of {metrics['completions']} accepted"
+        case "select" | "train":
+            return f"{metrics['rows']} rows"
+        case "eval" if metrics["mean"] is not None:
+            low, high = 100 * metrics["low"], 100 * metrics["high"]
+            return f"{100 * metrics['mean']:.1f} % [{low:.1f}, {high:.1f}], n={metrics['n']}"
+        case "gate":
+            return f"{'promoted' if metrics['promoted'] else 'kept the incumbent'}: {metrics['reason']}"
+        case _:
+            return ""
+
+
+class StageDisplay:
+    """Shows one stage; `show` takes its latest words."""
+
+    def __init__(self, title: str, show: Callable[[Step | None, str], None]) -> None:
+        self._title = title
+        self._show = show
+        self._started = time.monotonic()
+        self.last = ""
+
+    def progress(self, step: Step) -> None:
+        self._show(step, describe(step, time.monotonic() - self._started))
+
+    def waiting(self) -> None:
+        self._show(None, "another process makes this artifact; waiting for it")
+
+    def finished(self, manifest: Manifest, reused: bool) -> None:
+        took = "reused" if reused else f"{time.monotonic() - self._started:.1f} s"
+        self.last = f"{self._title:<16} {took:>9}  {headline(manifest)}"
+
+
+class Display:
+    """Shows a run's stages, one after the other."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def line(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[StageDisplay]:
+        """Show a stage while it works, and one line when it has finished."""
+        shown = self._bar(title) if self._console.is_terminal else self._lines(title)
+        with shown as display:
+            yield display
+        if display.last:
+            self.line(display.last)
+
+    @contextmanager
+    def _bar(self, title: str) -> Iterator[StageDisplay]:
+        columns = (
+            TextColumn("{task.description:<16}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[words]}", markup=False),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task(title, total=None, words="")
+
+            def show(step: Step | None, words: str) -> None:
+                if step:
+                    bar.update(task, completed=step.done, total=step.total, words=words)
+                else:
+                    bar.update(task, words=words)
+
+            yield StageDisplay(title, show)
+
+    @contextmanager
+    def _lines(self, title: str) -> Iterator[StageDisplay]:
+        last = time.monotonic()
+
+        def show(step: Step | None, words: str) -> None:
+            nonlocal last
+            if step is None or time.monotonic() - last >= _LINE_EVERY:
+                last = time.monotonic()
+                self.line(f"{title:<16} {words}")
+
+        yield StageDisplay(title, show)

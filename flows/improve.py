@@ -1,0 +1,65 @@
+"""The flow: sample, filter, train, eval, gate; again and again, and test once at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows import stages
+from flows.config import stored_config
+from flows.display import Display
+from flows.publish import publish_iteration, publish_outcome
+from flows.session import Place, Session, Standing, open_session
+from ratchet.store import Store
+
+
+@flow(name="ratchet", flow_run_name="{name}", persist_result=False)
+def improve(config: dict[str, Any], name: str, store: str) -> bool:
+    """Run, or go on with, the run `name`; whether any candidate was promoted.
+
+    `config` holds plain values, as a deployment's parameters do. What is in the store is used.
+    """
+    parsed = stored_config(config, name)
+    display = Display()
+    with open_session(parsed, Store(Path(store)), name, config, display) as session:
+        return _loop(session)
+
+
+def _loop(session: Session) -> bool:
+    sets = session.problem_sets()
+    base = incumbent = stages.stand(session, None, session.base, sets)
+    since_promotion = 0
+    for iteration in range(session.config.iterations):
+        incumbent, promoted = _iterate(session, iteration, incumbent, sets)
+        publish_iteration(session, iteration)
+        since_promotion = 0 if promoted else since_promotion + 1
+        if since_promotion == session.config.patience:
+            break
+    _test(session, base, incumbent, sets)
+    session.run.keep_only(session.steps)
+    publish_outcome(session)
+    return incumbent is not base
+
+
+def _iterate(
+    session: Session, iteration: int, incumbent: Standing, sets: stages.Sets
+) -> tuple[Standing, bool]:
+    """One pass: the incumbent after it, and whether it is a new one."""
+    completions = stages.sample(session, iteration, incumbent.policy, sets)
+    verdicts = stages.judge(session, iteration, completions, sets)
+    rows = stages.select(session, iteration, completions, verdicts, sets)
+    if rows.manifest.rows < session.config.trainer.min_rows:
+        return incumbent, False
+    policy = stages.train(session, iteration, rows, incumbent.policy)
+    candidate = stages.stand(session, iteration, policy, sets)
+    decision = stages.gate(session, iteration, incumbent, candidate, sets)
+    promoted: bool = decision.metrics["promoted"]
+    return (candidate if promoted else incumbent), promoted
+
+
+def _test(session: Session, base: Standing, final: Standing, sets: stages.Sets) -> None:
+    """The test set is reported once, and never used for a decision."""
+    stages.evaluate(session, Place(None, "test", "base"), base.policy, sets["test"])
+    stages.evaluate(session, Place(None, "test", "final"), final.policy, sets["test"])

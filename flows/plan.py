@@ -1,0 +1,167 @@
+"""`ratchet plan`: what a config would do, what is there already, and what it may cost.
+
+Nothing is sampled, trained or fetched: it works without network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.config import RunConfig
+from ratchet.ledger import Run
+from ratchet.policy import base_policy
+from ratchet.problem_set import spec as problems_spec
+from ratchet.records import Problem
+from ratchet.sources import is_local, load_problems
+from ratchet.sources.config import ProblemSource
+from ratchet.store import MANIFEST, Store, load_manifest
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Tokens and seconds of one iteration, from what earlier runs in this store measured."""
+
+    tokens_per_completion: float
+    tokens_per_second: float
+    based_on: int
+    """Number of sample artifacts that the two means were taken over."""
+
+
+def plan(config: RunConfig, store: Store | None, name: str) -> dict[str, Any]:
+    """The plan as one JSON object."""
+    sets = {
+        "train": config.problems.train,
+        "dev": config.problems.dev,
+        "test": config.problems.test,
+        **{guard.name: guard.problems for guard in config.guards},
+    }
+    sizes = {key: _size(source) for key, source in sets.items()}
+    return {
+        "name": name,
+        "model": _model(config),
+        "engine": config.engine.kind,
+        "problems": sizes,
+        "per_iteration": _per_iteration(config, sizes),
+        "iterations": config.iterations,
+        "patience": config.patience,
+        "finished_steps": _finished(store, name),
+        "forecast": _forecast(config, store, sizes),
+    }
+
+
+def _size(source: ProblemSource) -> dict[str, Any]:
+    described: dict[str, Any] = {"kind": source.kind, "split": getattr(source, "split", None)}
+    if not is_local(source):
+        return {
+            **described,
+            "count": getattr(source, "limit", None),
+            "note": "fetched from the hub",
+        }
+    loaded = load_problems(source)
+    problems: list[Problem] = list(loaded.problems)
+    return {**described, "count": len(problems), "skipped": dict(loaded.skipped)}
+
+
+def _model(config: RunConfig) -> dict[str, Any]:
+    policy = base_policy(config.model)
+    local = Path(policy.model).is_dir()
+    return {
+        "path": policy.model,
+        "revision": policy.revision,
+        "where": "local" if local else "fetched from the hub",
+    }
+
+
+def _per_iteration(config: RunConfig, sizes: dict[str, Any]) -> dict[str, Any]:
+    def times(count: int | None, factor: int) -> int | None:
+        return None if count is None else count * factor
+
+    benchmarks = ["dev", *(guard.name for guard in config.guards)]
+    completions = times(sizes["train"]["count"], config.sampler.group_size)
+    return {
+        "sampled_completions": completions,
+        "sampled_tokens_at_most": times(completions, config.sampler.max_tokens),
+        "eval_completions": {
+            key: times(sizes[key]["count"], config.eval.group_size) for key in benchmarks
+        },
+        "trained_rows_at_most": times(sizes["train"]["count"], config.selection.max_per_problem),
+    }
+
+
+def _finished(store: Store | None, name: str) -> list[str]:
+    return list(Run(store, name).entries()) if store else []
+
+
+def _forecast(
+    config: RunConfig, store: Store | None, sizes: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Sampling time of one iteration; None where this store has measured nothing yet."""
+    measured = _measured(store) if store else None
+    count = sizes["train"]["count"]
+    if not measured or count is None:
+        return None
+    tokens = count * config.sampler.group_size * measured.tokens_per_completion
+    return {
+        "sampled_tokens": round(tokens),
+        "sample_seconds": round(tokens / measured.tokens_per_second),
+        "based_on_sample_artifacts": measured.based_on,
+    }
+
+
+def _measured(store: Store) -> Forecast | None:
+    manifests = [load_manifest(p) for p in store.root.glob(f"artifacts/sample-*/{MANIFEST}")]
+    metrics = [m.metrics for m in manifests if m.metrics.get("tokens_per_second")]
+    if not metrics:
+        return None
+    tokens = sum(m["tokens"] for m in metrics)
+    completions = sum(m["completions"] for m in metrics)
+    speed = sum(m["tokens_per_second"] for m in metrics) / len(metrics)
+    return Forecast(tokens / max(completions, 1), speed, len(metrics))
+
+
+def describe(planned: dict[str, Any]) -> str:
+    """The plan in words."""
+    model, each = planned["model"], planned["per_iteration"]
+    lines = [
+        f"run {planned['name']}: up to {planned['iterations']} iterations, "
+        f"stops after {planned['patience']} without promotion",
+        f"model     {model['path']} ({model['where']})",
+        f"engine    {planned['engine']}",
+    ]
+    for name, size in planned["problems"].items():
+        count = "all" if size["count"] is None else size["count"]
+        note = f", {size['note']}" if "note" in size else ""
+        skipped = f", skipped: {size['skipped']}" if size.get("skipped") else ""
+        lines.append(
+            f"{name:<9} {count} problems, {size['kind']} {size['split'] or ''}{note}{skipped}"
+        )
+    lines.append("each iteration")
+    lines.append(
+        f"  sample  {_count(each['sampled_completions'])} completions, "
+        f"at most {_count(each['sampled_tokens_at_most'])} tokens"
+    )
+    lines.append(f"  train   at most {_count(each['trained_rows_at_most'])} rows")
+    for name, count in each["eval_completions"].items():
+        lines.append(f"  eval    {_count(count)} completions on {name}")
+    lines.append(_forecast_line(planned["forecast"]))
+    done = planned["finished_steps"]
+    lines.append(
+        f"finished  {len(done)} steps: {', '.join(done)}" if done else "finished  nothing yet"
+    )
+    return "\n".join(lines)
+
+
+def _count(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _forecast_line(forecast: dict[str, Any] | None) -> str:
+    if not forecast:
+        return "forecast  none: nothing has been sampled in this store yet"
+    return (
+        f"forecast  about {forecast['sampled_tokens']:,} tokens and "
+        f"{forecast['sample_seconds']:,} s of sampling an iteration, by the mean of "
+        f"{forecast['based_on_sample_artifacts']} earlier samples in this store"
+    )

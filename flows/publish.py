@@ -1,0 +1,60 @@
+"""A run's results as artifacts in Prefect's UI."""
+
+from __future__ import annotations
+
+import re
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from flows.report import percent, show
+from flows.session import Session
+
+
+def _key(*parts: object) -> str:
+    """Prefect takes lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(str(part) for part in parts).lower()).strip("-")
+
+
+def publish_iteration(session: Session, iteration: int) -> None:
+    """One table per iteration: what was sampled, accepted, trained, measured and decided."""
+    shown = show(session.run)
+    row = shown["iterations"][iteration]
+    table = [
+        {"what": "sampled", "value": str(row["sampled"])},
+        *(
+            {"what": f"{rule}: {reason}", "value": str(count)}
+            for rule, reasons in row["funnel"].items()
+            for reason, count in reasons.items()
+        ),
+        {"what": "accepted", "value": str(row["accepted"])},
+        {"what": "trained rows", "value": str(row["train_rows"])},
+        {"what": "dev accuracy", "value": percent(row["dev"])},
+        {"what": "promoted", "value": "yes" if row["promoted"] else "no"},
+        {"what": "reason", "value": row["reason"]},
+    ]
+    create_table_artifact(
+        key=_key(session.run.name, "iteration", iteration),
+        table=table,
+        description=f"Run {session.run.name}, iteration {iteration}",
+    )
+
+
+def publish_outcome(session: Session) -> None:
+    """The whole run in one Markdown table."""
+    shown = show(session.run)
+    lines = [
+        f"# Run {shown['run']}",
+        "",
+        "| iteration | sampled | accepted | trained rows | dev accuracy | promoted |",
+        "|---|---|---|---|---|---|",
+        f"| base | | | | {percent(shown['base']['dev'])} | |",
+    ]
+    for row in shown["iterations"]:
+        mark = "yes" if row["promoted"] else "no"
+        lines.append(
+            f"| {row['iteration']} | {row['sampled']} | {row['accepted']} | {row['train_rows']} "
+            f"| {percent(row['dev'])} | {mark}: {row['reason']} |"
+        )
+    test = shown["test"]
+    lines += ["", f"Test: base {percent(test['base'])}, final {percent(test['final'])}."]
+    create_markdown_artifact(key=_key(session.run.name, "outcome"), markdown="\n".join(lines))

@@ -1,0 +1,137 @@
+"""What a run has to say: one JSON object, and the table that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ratchet.ledger import Entry, Run
+from ratchet.store import MANIFEST, Manifest, Store, load_manifest
+
+_INTERVAL = ("mean", "low", "high", "n")
+
+
+def show(run: Run) -> dict[str, Any]:
+    """The run as programs read it (`ratchet show RUN --json`).
+
+    Read from the ledger and the manifests alone; nothing is checked or made.
+    """
+    entries = run.entries()
+    manifests = {step: _manifest(run.store, entry) for step, entry in entries.items()}
+    iterations = sorted({e.iteration for e in entries.values() if e.iteration is not None})
+    status = run.status()
+    return {
+        "run": run.name,
+        "state": status["state"],
+        "reason": status["reason"],
+        "engine_starts": status["engine_starts"],
+        "wall_seconds": status["wall_seconds"],
+        "base": {"dev": _interval(manifests.get("base/eval"))},
+        "iterations": [_iteration(i, entries, manifests, run) for i in iterations],
+        "test": {
+            "base": _interval(manifests.get("test/base")),
+            "final": _interval(manifests.get("test/final")),
+        },
+    }
+
+
+def _manifest(store: Store, entry: Entry) -> Manifest | None:
+    path = store.path_of(entry.identity) / MANIFEST
+    return load_manifest(path) if path.exists() else None
+
+
+def _interval(manifest: Manifest | None) -> dict[str, Any] | None:
+    return {key: manifest.metrics[key] for key in _INTERVAL} if manifest else None
+
+
+def _metric(manifest: Manifest | None, key: str, default: Any = 0) -> Any:
+    return manifest.metrics.get(key, default) if manifest else default
+
+
+def _iteration(
+    index: int, entries: Mapping[str, Entry], manifests: Mapping[str, Manifest | None], run: Run
+) -> dict[str, Any]:
+    def at(stage: str) -> Manifest | None:
+        return manifests.get(f"{index}/{stage}")
+
+    own = {e.stage: e.identity for e in entries.values() if e.step == f"{index}/{e.stage}"}
+    return {
+        "iteration": index,
+        "sampled": _metric(at("sample"), "completions"),
+        "accepted": _metric(at("filter"), "accepted"),
+        "train_rows": _metric(at("select"), "rows"),
+        "tokens": _metric(at("sample"), "tokens"),
+        "dev": _interval(at("eval")),
+        "promoted": _metric(at("gate"), "promoted", False),
+        "reason": _reason(at("gate"), at("select"), run),
+        "funnel": _metric(at("filter"), "reasons", {}),
+        "artifacts": own,
+    }
+
+
+def _reason(gate: Manifest | None, select: Manifest | None, run: Run) -> str:
+    if gate:
+        return str(gate.metrics["reason"])
+    if select:
+        least = run.config["trainer"]["min_rows"]
+        rows, accepted = select.metrics["rows"], select.metrics["accepted"]
+        if rows < least:
+            return f"nothing trained: {accepted} accepted, {rows} rows, min_rows={least}"
+    return "not finished"
+
+
+def promoted(shown: Mapping[str, Any]) -> bool:
+    """Whether any iteration of a shown run promoted its candidate."""
+    return any(iteration["promoted"] for iteration in shown["iterations"])
+
+
+def percent(interval: Mapping[str, Any] | None) -> str:
+    """`46.5 % [44.0, 49.0]`, or a dash where nothing was measured."""
+    if not interval or interval["mean"] is None:
+        return "–"
+    mean, low, high = (100 * interval[key] for key in ("mean", "low", "high"))
+    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+def print_run(shown: Mapping[str, Any], console: Console | None = None) -> None:
+    """The run's table on stdout."""
+    console = console or Console(highlight=False, soft_wrap=True)
+    table = Table(title=f"run {shown['run']}: {shown['state']}", title_justify="left")
+    for name in ("iteration", "sampled", "accepted", "trained rows", "dev accuracy", "promoted"):
+        table.add_column(name, justify="left" if name == "promoted" else "right")
+    table.add_row("base", "", "", "", percent(shown["base"]["dev"]), "")
+    for row in shown["iterations"]:
+        mark = "yes" if row["promoted"] else "no"
+        counts = (str(row[key]) for key in ("iteration", "sampled", "accepted", "train_rows"))
+        table.add_row(*counts, percent(row["dev"]), f"{mark}: {row['reason']}")
+    console.print(table)
+    for role in ("base", "final"):
+        interval = shown["test"][role]
+        size = f", n={interval['n']}" if interval else ""
+        console.print(f"test accuracy, {role + ':':<6} {percent(interval)}{size}", markup=False)
+    starts, seconds = shown["engine_starts"], shown["wall_seconds"]
+    console.print(f"{starts} engine start{'s' if starts != 1 else ''}, {seconds:,.0f} s of work")
+    if shown["reason"]:
+        console.print(f"stopped: {shown['reason']}", markup=False)
+
+
+def print_runs(store_root: Path, runs: list[Run], console: Console | None = None) -> None:
+    """All runs of a store, one to a line."""
+    console = console or Console(highlight=False, soft_wrap=True)
+    table = Table(title=f"runs in {store_root}", title_justify="left")
+    for name in ("run", "state", "iterations", "test base", "test final"):
+        table.add_column(name)
+    for run in runs:
+        shown = show(run)
+        table.add_row(
+            run.name,
+            shown["state"],
+            str(len(shown["iterations"])),
+            percent(shown["test"]["base"]),
+            percent(shown["test"]["final"]),
+        )
+    console.print(table)

@@ -1,0 +1,193 @@
+"""One run at work: what the stages of `flows.improve` need, and how each of them is started."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
+from prefect.states import State
+
+from flows.config import RunConfig
+from flows.display import Display
+from ratchet.answers import Grader
+from ratchet.config import identity_settings
+from ratchet.engine import EngineDied
+from ratchet.faults import crash_scope
+from ratchet.identity import ArtifactSpec
+from ratchet.ledger import Entry, Run
+from ratchet.policy import Policy, base_policy
+from ratchet.problem_set import ProblemSet, check_disjoint, load_set
+from ratchet.store import Artifact, Store, Workspace
+from samplers.client import EngineClient
+from trainers.sft import TrainerDied
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a run a stage stands; `iteration` is None for what belongs to no iteration."""
+
+    iteration: int | None
+    stage: str
+    subject: str = ""
+
+    @property
+    def step(self) -> str:
+        """The ledger's key, e.g. `0/sample`, `1/eval/gsm8k`, `base/eval`, `test/final`."""
+        head = "" if self.stage == "test" else "base"
+        if self.iteration is not None:
+            head = str(self.iteration)
+        return "/".join(part for part in (head, self.stage, self.subject) if part)
+
+
+class StagePackage(Protocol):
+    """A module with a stage's shell. `inputs` is a dataclass with a field `progress`."""
+
+    def spec(self, config: Any, inputs: Any) -> ArtifactSpec: ...
+
+    def run(self, config: Any, inputs: Any, out: Workspace) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A policy with its evaluations on dev and on each guard."""
+
+    policy: Policy
+    dev: Artifact
+    guards: Mapping[str, Artifact] = field(default_factory=dict)
+
+
+class Session:
+    """Holds a run's parts while it works: store, ledger, engine process, grader, display."""
+
+    def __init__(
+        self, config: RunConfig, run: Run, engine: EngineClient, grader: Grader, display: Display
+    ) -> None:
+        self.config = config
+        self.run = run
+        self.store = run.store
+        self.engine = engine
+        self.grader = grader
+        self.display = display
+        self.base = base_policy(config.model)
+        self.steps: dict[str, None] = {}
+        """The steps that this pass over the run consists of, in order."""
+
+    def decoding(self) -> dict[str, Any]:
+        """What of engine and prompt can change a completion."""
+        return {
+            "engine": identity_settings(self.config.engine),
+            "prompt": identity_settings(self.config.prompt),
+        }
+
+    def redo_count(self, place: Place) -> int:
+        return self.run.redo_count(place.iteration, place.stage)
+
+    def problem_sets(self) -> dict[str, ProblemSet]:
+        """All sets of the config by name, loaded and checked to be disjoint."""
+        problems = self.config.problems
+        sources = {"train": problems.train, "dev": problems.dev, "test": problems.test}
+        sets = {name: load_set(self.store, name, source) for name, source in sources.items()}
+        guards = {g.name: load_set(self.store, g.name, g.problems) for g in self.config.guards}
+        check_disjoint(self.store, sets, problems.overlap_threshold)
+        for guard in guards.values():
+            pair = {"train": sets["train"], guard.name: guard}
+            check_disjoint(self.store, pair, problems.overlap_threshold)
+        return {**sets, **guards}
+
+    def stage(self, place: Place, package: StagePackage, config: Any, inputs: Any) -> Artifact:
+        """The artifact of a stage, as a Prefect task: reused, waited for, or made; then recorded.
+
+        What can pass (a dead engine or trainer, a full disk) is tried again; finished shards stay.
+        """
+        retry = self.config.retry
+        run_stage = _stage_task.with_options(
+            retries=retry.attempts,
+            retry_delay_seconds=list(retry.delays[: retry.attempts]) or 0,
+            task_run_name=f"{self.run.name} {place.step}",
+        )
+        artifact: Artifact = run_stage(self, place, package, config, inputs)
+        return artifact
+
+    def build(self, place: Place, package: StagePackage, config: Any, inputs: Any) -> Artifact:
+        """One try of a stage, without Prefect."""
+        started = time.monotonic()
+        with self.display.stage(place.step) as shown, crash_scope(place.stage):
+            inputs = replace(inputs, progress=shown.progress)
+            artifact, reused = self.store.build(
+                package.spec(config, inputs),
+                lambda out: package.run(config, inputs, out),
+                on_wait=shown.waiting,
+            )
+            shown.finished(artifact.manifest, reused)
+        self._record(place, artifact, reused, time.monotonic() - started)
+        return artifact
+
+    def _record(self, place: Place, artifact: Artifact, reused: bool, seconds: float) -> None:
+        self.steps[place.step] = None
+        known = self.run.entries().get(place.step)
+        if known and known.identity == artifact.identity and reused:
+            return
+        entry = Entry(
+            step=place.step,
+            iteration=place.iteration,
+            stage=place.stage,
+            identity=artifact.identity,
+            fingerprint=artifact.fingerprint,
+            reused=reused,
+            seconds=round(seconds, 3),
+        )
+        self.run.record(entry)
+
+
+def passes_with_time(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed stage is worth another try."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, OSError):
+        return error.errno in _DISK_ERRORS
+    return isinstance(error, (EngineDied, TrainerDied))
+
+
+@task(
+    name="stage", cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=passes_with_time
+)
+def _stage_task(
+    session: Session, place: Place, package: StagePackage, config: Any, inputs: Any
+) -> Artifact:
+    return session.build(place, package, config, inputs)
+
+
+@contextmanager
+def open_session(
+    config: RunConfig, store: Store, name: str, stored: Mapping[str, Any], display: Display
+) -> Iterator[Session]:
+    """A session on the run `name`, made if it is not there; ends its processes when left."""
+    run = Run.create(store, name, stored)
+    logs = run.path / "logs"
+    logs.mkdir(exist_ok=True)
+    with run.working(), Grader() as grader, _engine(config, run, logs) as engine:
+        yield Session(config, run, engine, grader, display)
+
+
+@contextmanager
+def _engine(config: RunConfig, run: Run, logs: Path) -> Iterator[EngineClient]:
+    client = EngineClient(
+        config.engine,
+        config.prompt,
+        log_path=logs / "engine.log",
+        lora=config.trainer.lora is not None,
+        on_start=run.count_engine_start,
+    )
+    try:
+        yield client
+    finally:
+        client.close()

@@ -1,0 +1,203 @@
+"""A run: its config, and the ledger of the artifacts that it consists of."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ratchet.errors import InputError
+from ratchet.files import read_json, write_json
+from ratchet.store import Store
+
+STAGES = ("sample", "filter", "select", "train", "eval", "gate")
+"""What an iteration does, in order; `select` and `gate` are the cheap ends of filter and eval."""
+
+State = Literal["running", "done", "failed", "interrupted"]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the ledger. `iteration` is None for what belongs to no iteration."""
+
+    step: str
+    iteration: int | None
+    stage: str
+    identity: str
+    fingerprint: str
+    reused: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Redo:
+    """A user's wish to do again everything from this iteration and stage on."""
+
+    iteration: int
+    stage: str
+
+    def covers(self, iteration: int | None, stage: str) -> bool:
+        if iteration is None:
+            return False
+        place = (iteration, STAGES.index(stage))
+        return (self.iteration, STAGES.index(self.stage)) <= place
+
+
+class Run:
+    """One named history of artifacts. Every change is on disk before the call returns."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store = store
+        self.name = name
+        self.path = store.root / "runs" / name
+
+    @classmethod
+    def create(cls, store: Store, name: str, config: Mapping[str, Any]) -> Run:
+        """A new run, or the one of that name if it was made from the same config.
+
+        Raises:
+            InputError: if the name can't name a folder, or belongs to a run with another config.
+        """
+        if not _NAME.fullmatch(name):
+            raise InputError(
+                f"run name {name!r} can't name a folder; use letters, digits, '.', '_' and '-'"
+            )
+        run = cls(store, name)
+        run.path.mkdir(parents=True, exist_ok=True)
+        if run._file("run").exists():
+            if run.config != dict(config):
+                raise InputError(
+                    f"run {name!r} exists with another config; give the new one another --name, "
+                    f"or go on with the old one: ratchet resume {name}"
+                )
+            return run
+        write_json(run._file("run"), {"name": name, "config": config, "created": time.time()})
+        return run
+
+    @classmethod
+    def open(cls, store: Store, name: str) -> Run:
+        """An existing run.
+
+        Raises:
+            InputError: if there is none of that name.
+        """
+        run = cls(store, name)
+        if not run._file("run").exists():
+            known = ", ".join(sorted(r.name for r in list_runs(store))) or "none"
+            raise InputError(f"no run {name!r} in {store.root}; runs there: {known}")
+        return run
+
+    def _file(self, name: str) -> Path:
+        return self.path / f"{name}.json"
+
+    def _read(self, name: str, default: Any) -> Any:
+        path = self._file(name)
+        return read_json(path) if path.exists() else default
+
+    @property
+    def config(self) -> dict[str, Any]:
+        config: dict[str, Any] = read_json(self._file("run"))["config"]
+        return config
+
+    @property
+    def created(self) -> float:
+        """Seconds since the epoch."""
+        created: float = read_json(self._file("run"))["created"]
+        return created
+
+    def entries(self) -> dict[str, Entry]:
+        """The ledger: step name -> entry, in the order of the run."""
+        return {step: Entry(**entry) for step, entry in self._read("ledger", {}).items()}
+
+    def record(self, entry: Entry) -> None:
+        """Add an entry, or replace the one of the same step."""
+        entries = {step: asdict(old) for step, old in self.entries().items()}
+        entries[entry.step] = asdict(entry)
+        write_json(self._file("ledger"), entries)
+
+    def keep_only(self, steps: Mapping[str, Any]) -> None:
+        """Drop what an earlier attempt recorded and the finished run no longer consists of."""
+        entries = self.entries()
+        if set(entries) - set(steps):
+            kept = {step: asdict(entries[step]) for step in steps if step in entries}
+            write_json(self._file("ledger"), kept)
+
+    def redos(self) -> list[Redo]:
+        return [Redo(**redo) for redo in self._read("redo", [])]
+
+    def redo(self, redo: Redo) -> None:
+        """From now on, what `redo` covers has another identity, so it is done again.
+
+        The entries that it covers leave the ledger, and so does the test, which followed them.
+        """
+        kept = [
+            entry.step
+            for entry in self.entries().values()
+            if entry.stage != "test" and not redo.covers(entry.iteration, entry.stage)
+        ]
+        self.keep_only(dict.fromkeys(kept))
+        write_json(self._file("redo"), [asdict(r) for r in [*self.redos(), redo]])
+
+    def redo_count(self, iteration: int | None, stage: str) -> int:
+        """How many times the user asked for this stage to be done again."""
+        return sum(redo.covers(iteration, stage) for redo in self.redos())
+
+    def status(self) -> dict[str, Any]:
+        """state, reason, engine_starts and wall_seconds (the last two summed over resumes)."""
+        empty = {"state": "new", "reason": "", "engine_starts": 0, "wall_seconds": 0.0}
+        return {**empty, **self._read("status", {})}
+
+    def update_status(self, **changes: Any) -> None:
+        write_json(self._file("status"), {**self.status(), **changes})
+
+    def count_engine_start(self) -> None:
+        self.update_status(engine_starts=self.status()["engine_starts"] + 1)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the run's lock; its terminal status is written by the holder alone, once."""
+        with self.store.lock(f"run-{self.name}"):
+            before = self.status()["wall_seconds"]
+            started = time.monotonic()
+            self.update_status(state="running", reason="")
+            end: dict[str, Any] = {"state": "failed", "reason": "stopped by an error"}
+            try:
+                yield
+                end = {"state": "done", "reason": ""}
+            except KeyboardInterrupt:
+                end = {"state": "interrupted", "reason": "stopped by the user"}
+                raise
+            except Exception as error:
+                end = {"state": "failed", "reason": f"{type(error).__name__}: {error}"}
+                raise
+            finally:
+                wall = before + time.monotonic() - started
+                self.update_status(**end, wall_seconds=round(wall, 3))
+
+
+def list_runs(store: Store) -> list[Run]:
+    """All runs of a store, oldest first."""
+    found = (Run(store, path.parent.name) for path in store.root.glob("runs/*/run.json"))
+    return sorted(found, key=lambda run: run.created)
+
+
+def redo_from(run: Run, iteration: int, stage: str) -> Redo:
+    """The checked wish to do a run again from an iteration and stage on.
+
+    Raises:
+        InputError: if the run never came that far, or there is no such stage.
+    """
+    if stage not in STAGES:
+        raise InputError(f"--from-stage {stage!r} is no stage; choose from {', '.join(STAGES)}")
+    reached = [e.iteration for e in run.entries().values() if e.iteration is not None]
+    if iteration < 0 or iteration > max(reached, default=-1):
+        known = f"0 to {max(reached)}" if reached else "none yet"
+        raise InputError(
+            f"--from-iteration {iteration}: run {run.name!r} has no such iteration; it has {known}"
+        )
+    return Redo(iteration, stage)

@@ -1,0 +1,80 @@
+"""From a stream of groups in any order to shards in the problems' order.
+
+The shard is the unit of restart: what is finished and whole is not asked for again. Requests for
+all missing shards are handed to the engine as one stream, so there is no barrier between shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ratchet.engine import Group, Request
+from ratchet.records import Problem, RowT
+from ratchet.store import Workspace
+
+Generate = Callable[[Iterable[Request]], Iterator[Group]]
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """Which problems go into which shard, and which shards are missing."""
+
+    problems: Sequence[Problem]
+    shard_size: int
+    missing: tuple[int, ...]
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem], shard_size: int, out: Workspace) -> ShardPlan:
+        shards = range(-(-len(problems) // shard_size))
+        missing = tuple(index for index in shards if out.finished_part(index) is None)
+        return cls(problems, shard_size, missing)
+
+    def shard(self, index: int) -> Sequence[Problem]:
+        return self.problems[index * self.shard_size : (index + 1) * self.shard_size]
+
+    @property
+    def num_missing_problems(self) -> int:
+        return sum(len(self.shard(index)) for index in self.missing)
+
+
+def fill_shards(
+    plan: ShardPlan,
+    out: Workspace,
+    generate: Generate,
+    group_size: int,
+    to_rows: Callable[[Problem, Group], list[RowT]],
+    row_type: type[RowT],
+) -> Iterator[tuple[Problem, list[RowT]]]:
+    """Ask for every group of the missing shards, write each shard as soon as it is complete.
+
+    Yields each group's rows as they come, before they are on disk. Memory holds the groups in
+    flight and those of shards not yet complete.
+
+    Raises:
+        RuntimeError: if the engine ends its stream with groups missing.
+    """
+    if not plan.missing:
+        return  # an engine that is not running need not be started for nothing
+    places = {p.problem_id: (i, p) for i in plan.missing for p in plan.shard(i)}
+    open_shards = {index: len(plan.shard(index)) for index in plan.missing}
+    waiting: dict[str, list[RowT]] = {}
+
+    def requests() -> Iterator[Request]:
+        for _, problem in places.values():
+            yield Request(problem.problem_id, problem.problem, group_size)
+
+    for group in generate(requests()):
+        index, problem = places[group.problem_id]
+        rows = waiting[group.problem_id] = to_rows(problem, group)
+        open_shards[index] -= 1
+        yield problem, rows
+        if not open_shards[index]:
+            del open_shards[index]
+            shard = (row for p in plan.shard(index) for row in waiting.pop(p.problem_id))
+            out.write_part(index, shard, row_type)
+    if open_shards:
+        raise RuntimeError(
+            f"the engine's stream ended with {len(open_shards)} of {len(plan.missing)} shards "
+            "incomplete; this is a defect of the engine, the finished shards are kept"
+        )

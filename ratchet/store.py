@@ -1,0 +1,276 @@
+"""The content-addressed store: one folder per artifact, a manifest written last.
+
+A manifest present means done; absent means never happened. Every file of an artifact is listed in
+its manifest with a checksum. A part that is finished before its artifact is has its checksum in a
+sidecar, which is written before the part is renamed into place: a part without a sidecar can't
+exist, and a torn or altered one is found by its checksum and made again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ratchet.faults import crash_point
+from ratchet.files import (
+    read_json,
+    replace_with,
+    sha256_file,
+    sync_file,
+    sync_folder,
+    write_json,
+)
+from ratchet.identity import ArtifactSpec, digest
+from ratchet.records import RowT, from_table, to_table
+
+MANIFEST = "manifest.json"
+_SIDECAR = ".sha256.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of an artifact; `rows` is None for a file that is no Parquet part."""
+
+    file: str
+    sha256: str
+    size: int
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The record beside an artifact's files."""
+
+    identity: str
+    stage: str
+    version: int
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    parts: tuple[Part, ...]
+    metrics: dict[str, Any]
+    fingerprint: str
+    seconds: float
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in all Parquet parts."""
+        return sum(part.rows or 0 for part in self.parts)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """The manifest in a file."""
+    raw = read_json(path)
+    raw["parts"] = tuple(Part(**part) for part in raw["parts"])
+    return Manifest(**raw)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished stage output that was found whole."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def identity(self) -> str:
+        return self.manifest.identity
+
+    @property
+    def fingerprint(self) -> str:
+        return self.manifest.fingerprint
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return self.manifest.metrics
+
+    def part_files(self) -> list[Path]:
+        """The Parquet parts, in order."""
+        return [self.path / part.file for part in self.manifest.parts if part.rows is not None]
+
+    def iter_parts(self, row_type: type[RowT]) -> Iterator[list[RowT]]:
+        """Rows part by part, so that memory holds one part at a time."""
+        for file in self.part_files():
+            yield from_table(pq.read_table(file), row_type)
+
+    def rows(self, row_type: type[RowT]) -> Iterator[RowT]:
+        """All rows, one at a time."""
+        for part in self.iter_parts(row_type):
+            yield from part
+
+
+class Workspace:
+    """The folder of an artifact that is being made."""
+
+    def __init__(self, path: Path, spec: ArtifactSpec) -> None:
+        self.path = path
+        self.spec = spec
+
+    def part_path(self, index: int) -> Path:
+        return self.path / f"part-{index:05d}.parquet"
+
+    def finished_part(self, index: int) -> Part | None:
+        """The part if it is there and whole; what is torn or altered is removed."""
+        path = self.part_path(index)
+        sidecar = _sidecar(path)
+        if not path.exists() or not sidecar.exists():
+            return None
+        part = Part(**read_json(sidecar))
+        if _is_whole(self.path, part):
+            return part
+        path.unlink()
+        return None
+
+    def write_part(self, index: int, rows: Iterable[RowT], row_type: type[RowT]) -> Part:
+        """Write one Parquet part: whole with its checksum, or not at all."""
+        table = to_table(rows, row_type)
+        path = self.part_path(index)
+
+        def write(temporary: Path) -> None:
+            pq.write_table(table, temporary, compression="zstd")
+            part = Part(path.name, sha256_file(temporary), temporary.stat().st_size, len(table))
+            write_json(_sidecar(path), asdict(part))
+
+        replace_with(path, write)
+        return Part(**read_json(_sidecar(path)))
+
+    def read_part(self, index: int, row_type: type[RowT]) -> list[RowT]:
+        """Rows of a part that is finished."""
+        return from_table(pq.read_table(self.part_path(index)), row_type)
+
+    def clear(self) -> None:
+        """Remove everything that was made so far."""
+        for entry in self.path.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def finish(self, metrics: dict[str, Any], seconds: float) -> Manifest:
+        """List every file with its checksum, and write the manifest: the artifact is done."""
+        for leftover in self.path.rglob(".*.tmp"):
+            leftover.unlink()
+        parts = tuple(self._describe(path) for path in self._files())
+        content = {part.file: part.sha256 for part in parts}
+        manifest = Manifest(
+            identity=self.spec.identity,
+            stage=self.spec.stage,
+            version=self.spec.version,
+            settings=dict(self.spec.settings),
+            inputs=dict(self.spec.inputs),
+            parts=parts,
+            metrics=metrics,
+            fingerprint=digest(content) if content else digest(metrics),
+            seconds=round(seconds, 3),
+        )
+        sync_folder(self.path)
+        crash_point("before_manifest")
+        write_json(self.path / MANIFEST, asdict(manifest))
+        for sidecar in self.path.glob(f"*{_SIDECAR}"):
+            sidecar.unlink()
+        return manifest
+
+    def _files(self) -> list[Path]:
+        found = (path for path in self.path.rglob("*") if path.is_file())
+        return sorted(p for p in found if p.name != MANIFEST and not p.name.endswith(_SIDECAR))
+
+    def _describe(self, path: Path) -> Part:
+        if _sidecar(path).exists():
+            return Part(**read_json(_sidecar(path)))
+        sync_file(path)
+        name = path.relative_to(self.path).as_posix()
+        rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
+        return Part(name, sha256_file(path), path.stat().st_size, rows)
+
+
+def _sidecar(part: Path) -> Path:
+    return part.with_name(part.name + _SIDECAR)
+
+
+def _is_whole(folder: Path, part: Part) -> bool:
+    path = folder / part.file
+    return path.is_file() and path.stat().st_size == part.size and sha256_file(path) == part.sha256
+
+
+Make = Callable[[Workspace], dict[str, Any]]
+"""Fills a workspace and returns the metrics for its manifest."""
+
+
+class Store:
+    """All artifacts and runs below one folder.
+
+    Safe for several processes: an artifact is made under a lock that dies with its holder; the
+    others wait for it and use what was made.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._verified: set[str] = set()
+        for name in ("artifacts", "runs", "locks"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+
+    def path_of(self, identity: str) -> Path:
+        return self.root / "artifacts" / identity
+
+    def find(self, identity: str) -> Artifact | None:
+        """The finished artifact, every file checked against its checksum once per process.
+
+        An artifact with a missing or altered file loses its manifest (it never happened); its
+        whole parts stay, so that only what is damaged is made again.
+        """
+        path = self.path_of(identity)
+        if not (path / MANIFEST).exists():
+            return None
+        manifest = load_manifest(path / MANIFEST)
+        if identity not in self._verified:
+            damaged = [part for part in manifest.parts if not _is_whole(path, part)]
+            if damaged:
+                self._reopen(path, manifest, damaged)
+                return None
+            self._verified.add(identity)
+        return Artifact(path, manifest)
+
+    def _reopen(self, path: Path, manifest: Manifest, damaged: list[Part]) -> None:
+        for part in damaged:
+            (path / part.file).unlink(missing_ok=True)
+        for part in manifest.parts:
+            if part.rows is not None and part not in damaged:
+                write_json(_sidecar(path / part.file), asdict(part))
+        (path / MANIFEST).unlink()
+
+    def build(
+        self, spec: ArtifactSpec, make: Make, on_wait: Callable[[], None] = lambda: None
+    ) -> tuple[Artifact, bool]:
+        """The artifact of `spec`, made by `make` if it is not there. (artifact, was it reused)."""
+        if found := self.find(spec.identity):
+            return found, True
+        with self.lock(spec.identity, on_wait):
+            if found := self.find(spec.identity):
+                return found, True
+            path = self.path_of(spec.identity)
+            path.mkdir(parents=True, exist_ok=True)
+            workspace = Workspace(path, spec)
+            started = time.monotonic()
+            metrics = make(workspace)
+            manifest = workspace.finish(metrics, time.monotonic() - started)
+            self._verified.add(spec.identity)
+            return Artifact(path, manifest), False
+
+    @contextmanager
+    def lock(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Exclusive lock between processes; freed by the kernel when its holder dies."""
+        handle = os.open(self.root / "locks" / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)

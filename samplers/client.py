@@ -1,0 +1,337 @@
+"""The flow's end of the engine process: starts it, feeds it, notices its death, ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from ratchet.engine import EngineDied, Group, Request, Sampling
+from ratchet.errors import InputError
+from ratchet.policy import Policy
+from ratchet.prompts import PromptConfig
+from samplers.config import EngineConfig, VllmEngineConfig
+from samplers.messages import (
+    Add,
+    Begin,
+    Cancel,
+    Finished,
+    FromEngine,
+    Loaded,
+    Refused,
+    Release,
+    Released,
+    Start,
+    ToEngine,
+)
+
+_TICK_SECONDS = 1.0
+_END_SECONDS = 20.0
+_LOG_LINES = 15
+_CODE = str(Path(__file__).resolve().parents[1])
+
+MessageT = TypeVar("MessageT", Loaded, Released)
+
+
+def engine_environment(config: EngineConfig, first: bool) -> dict[str, str]:
+    """The engine process's environment; what the user has set wins over our defaults.
+
+    An injected fault (`ratchet.faults`) is for the first engine only: its successors would die at
+    the same point for ever.
+    """
+    ours = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "VLLM_CPU_KVCACHE_SPACE": "2",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if isinstance(config, VllmEngineConfig) and config.tensor_parallel_size == 1:
+        # we are a process of our own already; one more would cost a minute at each start
+        ours["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    environment = {**ours, **os.environ}
+    paths = [_CODE, *filter(None, [environment.get("PYTHONPATH")])]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    if not first:
+        environment.pop("RATCHET_CRASH_AT", None)
+    return environment
+
+
+class EngineProcess:
+    """One running engine process and the socket to it."""
+
+    def __init__(self, start: Start, log: Path, *, first: bool) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._log = log
+        self._log_start = log.stat().st_size if log.exists() else 0
+        ours, theirs = socket.socketpair()
+        with theirs, log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "samplers.server", str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()],
+                env=engine_environment(start.engine, first),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._connection: Connection[ToEngine, FromEngine] = Connection(ours.detach())
+        self.send(start)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, message: ToEngine) -> None:
+        """Raises EngineDied if nobody is there to take it."""
+        try:
+            self._connection.send(message)
+        except OSError:
+            raise self._died() from None
+
+    def receive(self, timeout: float) -> list[FromEngine]:
+        """All messages that are there, at least one.
+
+        Raises:
+            EngineDied: if the process ended, or said nothing for `timeout` seconds.
+            InputError: if the engine can't do what the user's settings ask for.
+        """
+        self._wait(timeout)
+        messages: list[FromEngine] = []
+        while self._connection.poll(0):
+            try:
+                message = self._connection.recv()
+            except (EOFError, ConnectionResetError):
+                if messages:
+                    break
+                raise self._died() from None
+            if isinstance(message, Refused):
+                raise InputError(message.reason)
+            messages.append(message)
+        return messages
+
+    def _wait(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not self._connection.poll(_TICK_SECONDS):
+            if self._process.poll() is not None and not self._connection.poll(0):
+                raise self._died()
+            if time.monotonic() > deadline:
+                raise self._stalled(timeout)
+
+    def _stalled(self, timeout: float) -> EngineDied:
+        self.kill()
+        return EngineDied(
+            f"the engine (pid {self.pid}) did nothing for {timeout:g} s, so it was killed; if it "
+            "is only slow, raise engine.start_timeout (loading) or engine.stall_timeout "
+            f"(sampling)\n{self._last_lines()}"
+        )
+
+    def _died(self) -> EngineDied:
+        try:
+            code = self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._process.returncode
+        how = f"with exit code {code}"
+        if code < 0:
+            how = f"by {signal.Signals(-code).name}"
+            if code == -signal.SIGKILL:
+                how += " (the kernel does that when memory runs out)"
+        return EngineDied(f"the engine (pid {self.pid}) ended {how}\n{self._last_lines()}")
+
+    def _last_lines(self) -> str:
+        with self._log.open("rb") as stream:
+            stream.seek(self._log_start)
+            lines = stream.read().decode(errors="replace").splitlines()
+        tail = "\n".join(f"  {line}" for line in lines[-_LOG_LINES:])
+        return f"the last lines of its log {self._log}:\n{tail}" if tail else f"log: {self._log}"
+
+    def close(self) -> None:
+        """Have the process end by itself, or else kill it."""
+        self._connection.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process and all that it started, at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class EngineClient:
+    """A `Completer` over an engine process that is started when it is first needed.
+
+    It may be used from any thread, but from one at a time. `on_start` is called after each start
+    of a process. `in_flight` bounds the completions asked for and not yet here.
+    """
+
+    def __init__(
+        self,
+        engine: EngineConfig,
+        prompt: PromptConfig,
+        log: Path,
+        *,
+        lora: bool = False,
+        on_start: Callable[[], None] = lambda: None,
+        in_flight: int | None = None,
+    ) -> None:
+        self._engine = engine
+        self._start = Start(engine, prompt, lora)
+        self._log = log
+        self._on_start = on_start
+        self._in_flight = in_flight or engine.in_flight
+        self._process: EngineProcess | None = None
+        self._starts = 0
+        self._epoch = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process id, while there is one."""
+        return self._process.pid if self._process else None
+
+    def generate(
+        self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
+    ) -> Iterator[Group]:
+        """Groups in the order in which they finish.
+
+        The first request is pulled once the policy is loaded; a later call, or the end of this
+        generator, abandons what is still pending.
+
+        Raises:
+            EngineDied: if the process ended or stalled; groups already yielded stay valid, and
+                the next call starts another process.
+            InputError: if the engine can't do what the settings ask for.
+        """
+        self._epoch += 1
+        epoch, complete = self._epoch, False
+        try:
+            process = self._load(policy, sampling, epoch)
+            yield from self._stream(process, epoch, requests)
+            complete = True
+        except (EngineDied, InputError):
+            self._discard()
+            raise
+        finally:
+            if not complete and epoch == self._epoch:
+                self._cancel()
+
+    def _load(self, policy: Policy, sampling: Sampling, epoch: int) -> EngineProcess:
+        process = self._running()
+        process.send(Begin(epoch, policy, sampling))
+        while self._await(process, Loaded).epoch != epoch:
+            pass
+        return process
+
+    def _running(self) -> EngineProcess:
+        if self._process is None:
+            self._process = EngineProcess(self._start, self._log, first=not self._starts)
+            self._starts += 1
+            self._on_start()
+        return self._process
+
+    def _await(self, process: EngineProcess, kind: type[MessageT]) -> MessageT:
+        while True:
+            for message in process.receive(self._engine.start_timeout):
+                if isinstance(message, kind):
+                    return message
+
+    def _stream(
+        self, process: EngineProcess, epoch: int, requests: Iterable[Request]
+    ) -> Iterator[Group]:
+        flow = _Flow(iter(requests), self._in_flight)
+        while True:
+            if batch := flow.next_batch():
+                process.send(Add(batch))
+            if not flow.pending:
+                return
+            groups = [
+                group
+                for message in process.receive(self._engine.stall_timeout)
+                if isinstance(message, Finished) and message.epoch == epoch
+                for group in message.groups
+            ]
+            flow.finished(groups)
+            if batch := flow.next_batch():
+                # before the groups are handed out, lest the engine waits for what is done to them
+                process.send(Add(batch))
+            for group in groups:
+                yield group
+                if epoch != self._epoch:
+                    raise RuntimeError("this generate was abandoned: a later one has begun")
+
+    def _cancel(self) -> None:
+        if self._process is not None:
+            try:
+                self._process.send(Cancel())
+            except EngineDied:
+                self._discard()
+
+    def _discard(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def release_device(self) -> None:
+        """Have the engine give device memory back, and wait until it has."""
+        if self._process is None:
+            return
+        try:
+            self._process.send(Release())
+            self._await(self._process, Released)
+        except EngineDied:
+            self._discard()  # a dead engine holds no memory; the next generate starts another
+
+    def close(self) -> None:
+        """End the engine process."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def __enter__(self) -> EngineClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Flow:
+    """Which requests are at the engine, and how many more may go there."""
+
+    def __init__(self, requests: Iterator[Request], limit: int) -> None:
+        self._requests = requests
+        self._limit = limit
+        self._completions = 0
+        self.pending = 0
+
+    def next_batch(self) -> tuple[Request, ...]:
+        """Requests that fill the engine up; never less than one while none is there."""
+        batch: list[Request] = []
+        while self._completions < self._limit:
+            request = next(self._requests, None)
+            if request is None:
+                break
+            batch.append(request)
+            self._completions += request.num_completions
+        self.pending += len(batch)
+        return tuple(batch)
+
+    def finished(self, groups: list[Group]) -> None:
+        self.pending -= len(groups)
+        self._completions -= sum(len(group.outputs) for group in groups)

@@ -1,0 +1,204 @@
+"""Settings of engines and samplers. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, field_validator, model_validator
+
+from ratchet.config import Config, NotIdentity, identity_settings
+from ratchet.errors import InputError
+from ratchet.files import sha256_file
+from ratchet.identity import digest
+from samplers.vllm_names import unknown_engine_args, unknown_sampling_params
+
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+Seconds: TypeAlias = Annotated[float, Field(gt=0), NotIdentity()]
+
+_SET_BY_RATCHET = {
+    "model": "model.path",
+    "revision": "model.revision",
+    "trust_remote_code": "model.trust_remote_code",
+    "dtype": "engine.dtype",
+    "max_model_len": "engine.max_model_len",
+    "max_num_seqs": "engine.max_num_seqs",
+    "gpu_memory_utilization": "engine.gpu_memory_utilization",
+    "tensor_parallel_size": "engine.tensor_parallel_size",
+    "enforce_eager": "engine.enforce_eager",
+    "max_lora_rank": "engine.lora_rank",
+    "enable_lora": "a LoRA trainer",
+    "enable_sleep_mode": "nothing: it is on wherever there is a GPU",
+    "seed": "the run's seed",
+    "worker_extension_cls": "nothing: Ratchet seeds the workers through its own",
+}
+_SET_BY_SAMPLER = {
+    "n": "group_size",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_tokens": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "do_sample": "temperature",
+    "num_return_sequences": "group_size",
+    "stop": "stop",
+    "stop_strings": "stop",
+    "seed": "the run's seed",
+    "output_kind": "nothing: only whole completions are kept",
+}
+
+
+def _refuse(names: dict[str, Any], owners: dict[str, str]) -> None:
+    taken = [f"{name!r} is set by {owners[name]}" for name in names if name in owners]
+    if taken:
+        raise ValueError("; ".join(taken) + "; set it there, not here")
+
+
+class EngineBase(Config):
+    """What every engine process has."""
+
+    start_timeout: Seconds = 1800.0
+    """Longest time to start the engine or load a policy."""
+    stall_timeout: Seconds = 600.0
+    """Longest time without one step of the engine before it counts as dead."""
+
+
+class VllmEngineConfig(EngineBase):
+    """vLLM, fed through its own step loop."""
+
+    kind: Literal["vllm"] = "vllm"
+    dtype: Dtype = "auto"
+    max_model_len: Annotated[int | None, Field(ge=2)] = None
+    """Tokens of prompt and completion together; None for what the model was made for."""
+    max_num_seqs: Annotated[int, Field(ge=1), NotIdentity()] = 256
+    """Completions sampled at the same time; more is faster while memory lasts."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), NotIdentity()] = 0.9
+    tensor_parallel_size: Annotated[int, Field(ge=1), NotIdentity()] = 1
+    enforce_eager: Annotated[bool, NotIdentity()] = False
+    lora_rank: Annotated[int, Field(ge=1), NotIdentity()] = 64
+    """Largest rank of a LoRA adapter that can be loaded."""
+    args: dict[str, Any] = Field(default_factory=dict)
+    """Any further vLLM engine argument."""
+
+    @field_validator("args")
+    @classmethod
+    def _known(cls, args: dict[str, Any]) -> dict[str, Any]:
+        _refuse(args, _SET_BY_RATCHET)
+        if unknown := unknown_engine_args(args):
+            raise ValueError("; ".join(unknown))
+        return args
+
+    @property
+    def in_flight(self) -> int:
+        """Completions to hold at the engine: those it samples, and a queue of as many."""
+        return 2 * self.max_num_seqs
+
+
+class TransformersEngineConfig(EngineBase):
+    """Hugging Face `generate`, batch by batch: slow, but it runs where vLLM does not."""
+
+    kind: Literal["transformers"] = "transformers"
+    dtype: Dtype = "auto"
+    max_model_len: Annotated[int | None, Field(ge=2)] = None
+    batch_size: Annotated[int, Field(ge=1), NotIdentity()] = 32
+    device: Annotated[str, NotIdentity()] = "auto"
+    """`auto` takes CUDA, then Apple's MPS, then the CPU."""
+
+    @property
+    def in_flight(self) -> int:
+        """Completions to hold at the engine: two rounds of what it sorts by length."""
+        return 8 * self.batch_size
+
+
+class ReplayEngineConfig(EngineBase):
+    """Recorded completions instead of a model."""
+
+    kind: Literal["replay"] = "replay"
+    path: Annotated[str, NotIdentity()]
+    """A Parquet or JSONL file, or a folder of them (a sample stage's artifact is one)."""
+    when_short: Literal["error", "repeat"] = "error"
+    """Where a problem has fewer completions than asked for: report the rest, or start over."""
+
+    @property
+    def in_flight(self) -> int:
+        return 4096
+
+
+EngineConfig: TypeAlias = Annotated[
+    VllmEngineConfig | TransformersEngineConfig | ReplayEngineConfig, Field(discriminator="kind")
+]
+
+
+def recorded_files(path: str) -> list[Path]:
+    """The files of a recording, in order.
+
+    Raises:
+        InputError: if there are none.
+    """
+    place = Path(path)
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise InputError(f"engine.path {path!r} does not exist; give a Parquet or JSONL file")
+    files = sorted(p for p in place.iterdir() if p.suffix in {".parquet", ".jsonl"})
+    if not files:
+        raise InputError(f"engine.path {path!r} holds neither *.parquet nor *.jsonl")
+    return files
+
+
+def engine_identity(config: EngineConfig) -> dict[str, Any]:
+    """The engine's settings that can change a completion; a recording counts by its content.
+
+    Raises:
+        InputError: if a recording is missing.
+    """
+    settings = identity_settings(config)
+    if isinstance(config, ReplayEngineConfig):
+        files = recorded_files(config.path)
+        settings["recording"] = digest([sha256_file(file) for file in files])
+    return settings
+
+
+def check_params(engine: EngineConfig, params: dict[str, Any]) -> None:
+    """Refuse sampling parameters that the engine can't take, before anything heavy starts.
+
+    Raises:
+        ValueError: with every unknown name.
+    """
+    if isinstance(engine, VllmEngineConfig) and (unknown := unknown_sampling_params(params)):
+        raise ValueError("; ".join(unknown))
+
+
+class DoSampleConfig(Config):
+    """`group_size` independent completions per problem."""
+
+    kind: Literal["do_sample"] = "do_sample"
+    group_size: Annotated[int, Field(ge=1)] = 8
+    temperature: Annotated[float, Field(ge=0.0)] = 1.0
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    max_tokens: Annotated[int, Field(ge=1)] = 1024
+    """Longest completion, in tokens; what is longer is cut and has finish_reason `length`."""
+    stop: tuple[str, ...] = ()
+    """Texts that end a completion; they are not part of it."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Further sampling parameters of the engine, such as top_k, min_p, repetition_penalty."""
+    shard_size: Annotated[int, Field(ge=1)] = 256
+    """Problems per shard, the unit of restart."""
+
+    @field_validator("params")
+    @classmethod
+    def _not_ours(cls, params: dict[str, Any]) -> dict[str, Any]:
+        _refuse(params, _SET_BY_SAMPLER)
+        return params
+
+    @model_validator(mode="after")
+    def _greedy_is_single(self) -> DoSampleConfig:
+        if self.temperature == 0 and self.group_size > 1:
+            raise ValueError(
+                f"temperature=0 makes all {self.group_size} completions of a group identical; "
+                "set group_size=1 or temperature>0"
+            )
+        return self
+
+
+SamplerConfig: TypeAlias = DoSampleConfig
+"""One member so far; a second makes it a union told apart by `kind`."""

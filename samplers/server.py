@@ -1,0 +1,187 @@
+"""The engine process: `python -m samplers.server SOCKET_FD PARENT_PID`.
+
+One loop takes messages without blocking while there is work, and steps the engine. Answers leave
+through a thread of their own, so that a flow that is busy writing a shard never holds the device
+up; the flow bounds what can pile up by what it asks for.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import assert_never
+
+from ratchet.engine import Engine
+from ratchet.errors import InputError
+from ratchet.faults import crash_point
+from samplers.config import ReplayEngineConfig, TransformersEngineConfig, VllmEngineConfig
+from samplers.messages import (
+    Add,
+    Alive,
+    Begin,
+    Cancel,
+    Finished,
+    FromEngine,
+    Loaded,
+    Refused,
+    Release,
+    Released,
+    Start,
+    ToEngine,
+)
+
+_WATCH_SECONDS = 0.5
+_ALIVE_SECONDS = 1.0
+
+
+def build_engine(start: Start) -> Engine:
+    """The engine that the config names; it loads nothing yet."""
+    config = start.engine
+    match config:
+        case VllmEngineConfig():
+            from samplers.vllm_engine import VllmEngine
+
+            return VllmEngine(config, start.prompt, lora=start.lora)
+        case TransformersEngineConfig():
+            from samplers.transformers_engine import TransformersEngine
+
+            return TransformersEngine(config, start.prompt)
+        case ReplayEngineConfig():
+            from samplers.replay_engine import ReplayEngine
+
+            return ReplayEngine(config)
+        case _:
+            assert_never(config)
+
+
+class Sender:
+    """Sends answers from a thread of its own."""
+
+    def __init__(self, connection: Connection[FromEngine, ToEngine]) -> None:
+        self._connection = connection
+        self._queue: queue.SimpleQueue[FromEngine | None] = queue.SimpleQueue()
+        self._last = time.monotonic()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def send(self, message: FromEngine) -> None:
+        self._last = time.monotonic()
+        self._queue.put(message)
+
+    def alive(self) -> None:
+        """Say that there is progress, now and then, and never into a queue that is not taken."""
+        if time.monotonic() - self._last > _ALIVE_SECONDS and self._queue.empty():
+            self.send(Alive())
+
+    def close(self) -> None:
+        """Send what is left, then stop."""
+        self._queue.put(None)
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while (message := self._queue.get()) is not None:
+            try:
+                self._connection.send(message)
+            except OSError:
+                return  # the flow is gone; the main loop sees the end of its stream
+
+
+class Server:
+    """The loop between one engine and one flow."""
+
+    def __init__(self, connection: Connection[FromEngine, ToEngine], engine: Engine) -> None:
+        self._connection = connection
+        self._engine = engine
+        self._sender = Sender(connection)
+        self._epoch = -1
+
+    def serve(self) -> None:
+        """Work until the flow closes its end.
+
+        Any error but the user's ends the process with a traceback in its log: the flow tells it
+        by the exit code, and starts another.
+        """
+        try:
+            while True:
+                self._take_messages()
+                self._step()
+        except (EOFError, ConnectionResetError):
+            return
+        except InputError as error:
+            self._sender.send(Refused(str(error)))
+        finally:
+            self._sender.close()
+
+    def _take_messages(self) -> None:
+        while not self._engine.pending or self._connection.poll(0):
+            self._handle(self._connection.recv())
+
+    def _handle(self, message: ToEngine) -> None:
+        match message:
+            case Begin():
+                self._engine.cancel()
+                self._engine.load(message.policy)
+                self._engine.configure(message.sampling)
+                self._epoch = message.epoch
+                self._sender.send(Loaded(message.epoch))
+            case Add():
+                for request in message.requests:
+                    self._engine.add(request)
+            case Cancel():
+                self._engine.cancel()
+            case Release():
+                self._engine.release_device()
+                self._sender.send(Released())
+            case Start():
+                raise RuntimeError("the engine was started twice; this is a defect of the client")
+            case _:
+                assert_never(message)
+
+    def _step(self) -> None:
+        groups = self._engine.step()
+        crash_point("engine_step")
+        if groups:
+            self._sender.send(Finished(self._epoch, tuple(groups)))
+        else:
+            self._sender.alive()
+
+
+def _end_with(parent: int) -> None:
+    """End this process and its workers once the flow's process is gone.
+
+    The end of the socket's stream says so too, but not while one long step or load runs, nor when
+    a forked helper of the flow still holds its end. Linux's parent-death signal is no help: it
+    comes at the end of the thread that started us, and the flow's threads come and go.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_SECONDS)
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> None:
+    """Serve the flow at the other end of the socket given on the command line."""
+    handle, parent = int(sys.argv[1]), int(sys.argv[2])
+    _end_with(parent)
+    connection: Connection[FromEngine, ToEngine] = Connection(handle)
+    try:
+        start = connection.recv()
+    except EOFError:
+        return
+    if not isinstance(start, Start):
+        raise TypeError(f"the first message was {start!r}, expected Start")
+    Server(connection, build_engine(start)).serve()
+
+
+if __name__ == "__main__":
+    main()

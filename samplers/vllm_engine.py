@@ -1,0 +1,312 @@
+"""The vLLM engine: requests go in at any time, groups come out of its step loop.
+
+Checked against vLLM 0.31.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ratchet.engine import Group, Output, Request, Sampling
+from ratchet.errors import InputError
+from ratchet.policy import Policy
+from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
+from ratchet.records import FinishReason
+from samplers.config import VllmEngineConfig
+
+PROMPT_TOO_LONG = "prompt_too_long"
+MAX_N = 64
+"""Completions per vLLM request: with more than some 200, vLLM was seen to stop working."""
+
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "repetition": "length",
+}
+
+
+class SeedableWorker:
+    """Mixed into vLLM's workers, wherever they run, so that all of them can be seeded."""
+
+    def ratchet_seed(self, seed: int) -> None:
+        """Seed every generator that a sampler may draw from."""
+        import random
+
+        import numpy as np
+        import torch
+
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(seed)
+
+
+@dataclass
+class _Pending:
+    """A request whose completions are not all there; `outputs` by the chunk's number."""
+
+    request: Request
+    prompt: str
+    missing: int
+    outputs: dict[int, list[Output]] = field(default_factory=dict)
+
+
+class VllmEngine:
+    """One vLLM engine for the life of the process; policies are swapped inside it."""
+
+    def __init__(self, config: VllmEngineConfig, prompt: PromptConfig, *, lora: bool) -> None:
+        self._config = config
+        self._prompt = prompt
+        self._lora = lora
+        self._engine: Any = None
+        self._tokenizer: Any = None
+        self._policy: Policy | None = None
+        self._adapter: Any = None
+        self._adapters = 0
+        self._asleep = False
+        self._sampling: dict[str, Any] = {}
+        self._pending: dict[int, _Pending] = {}
+        self._refused: list[Group] = []
+        self._requests = 0
+
+    def load(self, policy: Policy) -> None:
+        """Make `policy` the one that answers.
+
+        Raises:
+            InputError: if vLLM does not take the model, the adapter or the engine arguments.
+        """
+        if self._asleep:
+            self._engine.wake_up()
+            self._asleep = False
+        if policy == self._policy:
+            return
+        if self._engine is None:
+            self._start(policy)
+        elif self._policy is None or not _same_weights(policy, self._policy):
+            self._reload(policy)
+        self._adapter = self._adapter_of(policy)
+        self._engine.reset_prefix_cache()
+        self._policy = policy
+
+    def _start(self, policy: Policy) -> None:
+        from vllm import LLM
+        from vllm.exceptions import VLLMError
+
+        arguments = self._arguments(policy)
+        try:
+            self._engine = LLM(**arguments).llm_engine
+        except (ValueError, TypeError, OSError, VLLMError) as error:
+            shown = {name: value for name, value in arguments.items() if value is not None}
+            raise InputError(
+                f"vLLM did not start: {error}\nit was given {shown}; correct [engine] or [model]"
+            ) from error
+        self._tokenizer = self._engine.get_tokenizer()
+        self._max_model_len = self._engine.model_config.max_model_len
+        self._warm_up()
+
+    def _arguments(self, policy: Policy) -> dict[str, Any]:
+        import torch
+
+        config = self._config
+        arguments = {
+            "model": policy.model,
+            "revision": policy.revision,
+            "trust_remote_code": policy.trust_remote_code,
+            "dtype": config.dtype,
+            "max_num_seqs": config.max_num_seqs,
+            "gpu_memory_utilization": config.gpu_memory_utilization,
+            "tensor_parallel_size": config.tensor_parallel_size,
+            "enforce_eager": config.enforce_eager,
+            "enable_sleep_mode": torch.cuda.is_available(),
+            "worker_extension_cls": f"{__name__}.{SeedableWorker.__name__}",
+            **config.args,
+        }
+        if config.max_model_len is not None:
+            arguments["max_model_len"] = config.max_model_len
+        if self._lora or policy.adapter:
+            arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": config.lora_rank}
+            self._lora = True
+        return arguments
+
+    def _warm_up(self) -> None:
+        """Pay for what vLLM compiles at its first request now, not in a stage's time."""
+        from vllm import SamplingParams
+
+        params = SamplingParams(temperature=1.0, top_p=0.9, top_k=5, max_tokens=2)
+        self._engine.add_request("warm-up", {"prompt_token_ids": [0]}, params)
+        while self._engine.has_unfinished_requests():
+            self._engine.step()
+
+    def _reload(self, policy: Policy) -> None:
+        folder = local_checkpoint(policy)
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_path": folder})
+
+    def _adapter_of(self, policy: Policy) -> Any:
+        if policy.adapter is None:
+            return None
+        self._check_adapter(Path(policy.adapter))
+        from vllm.lora.request import LoRARequest
+
+        self._adapters += 1
+        adapter = LoRARequest(policy.fingerprint, self._adapters, policy.adapter)
+        try:
+            self._engine.add_lora(adapter)
+        except (ValueError, OSError) as error:
+            raise InputError(f"vLLM can't load the adapter {policy.adapter}: {error}") from error
+        return adapter
+
+    def _check_adapter(self, folder: Path) -> None:
+        path = folder / "adapter_config.json"
+        if not path.is_file():
+            raise InputError(f"{folder} has no adapter_config.json: it is no LoRA adapter")
+        rank = json.loads(path.read_text(encoding="utf-8")).get("r", 0)
+        if rank > self._config.lora_rank:
+            raise InputError(
+                f"the adapter {folder} has rank {rank}, the engine keeps room for "
+                f"{self._config.lora_rank}; set engine.lora_rank = {rank}"
+            )
+        if not self._lora:
+            raise InputError(
+                f"the engine was started without room for adapters, so it can't load {folder}; "
+                "start it with lora=True"
+            )
+
+    def configure(self, sampling: Sampling) -> None:
+        """Set how the next requests are sampled, and seed every worker.
+
+        Raises:
+            InputError: if vLLM refuses the sampling parameters.
+        """
+        self._sampling = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            "stop": list(sampling.stop),
+            **dict(sampling.extra),
+        }
+        try:
+            self._params(1)
+        except (ValueError, TypeError, self._vllm_error()) as error:
+            shown = self._sampling
+            raise InputError(f"vLLM refuses the sampling parameters {shown}: {error}") from error
+        self._engine.collective_rpc("ratchet_seed", args=(sampling.seed,))
+
+    @staticmethod
+    def _vllm_error() -> type[Exception]:
+        from vllm.exceptions import VLLMError
+
+        error: type[Exception] = VLLMError
+        return error
+
+    def _params(self, count: int) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        return SamplingParams(n=count, output_kind=RequestOutputKind.FINAL_ONLY, **self._sampling)
+
+    def add(self, request: Request) -> None:
+        """Queue a request; a prompt that leaves no room for a token becomes a group of errors."""
+        prompt = render_prompt(self._tokenizer, self._prompt, request.problem)
+        ids = prompt_token_ids(self._tokenizer, prompt)
+        if len(ids) >= self._max_model_len:
+            empty = (Output("", "error", 0),) * request.num_completions
+            group = Group(request.problem_id, prompt, len(ids), empty, error=PROMPT_TOO_LONG)
+            self._refused.append(group)
+            return
+        self._requests += 1
+        key, chunks = self._requests, list(_chunks(request.num_completions))
+        self._pending[key] = _Pending(request, prompt, missing=len(chunks))
+        for index, count in enumerate(chunks):
+            self._engine.add_request(
+                f"{key}:{index}",
+                {"prompt_token_ids": ids},
+                self._params(count),
+                lora_request=self._adapter,
+            )
+
+    def cancel(self) -> None:
+        if self._pending:
+            ids = [
+                f"{key}:{index}"
+                for key, pending in self._pending.items()
+                for index, _ in enumerate(_chunks(pending.request.num_completions))
+            ]
+            self._engine.abort_request(ids)
+        self._pending.clear()
+        self._refused.clear()
+
+    def step(self) -> list[Group]:
+        groups, self._refused = self._refused, []
+        if self._pending:
+            for result in self._engine.step():
+                if result.finished and (group := self._take(result)):
+                    groups.append(group)
+        return groups
+
+    def _take(self, result: Any) -> Group | None:
+        """Keep the completions of one vLLM request; the group once all of its are there."""
+        key, index = (int(part) for part in result.request_id.split(":"))
+        pending = self._pending.get(key)
+        if pending is None:
+            return None
+        pending.outputs[index] = [self._output(output) for output in result.outputs]
+        pending.missing -= 1
+        if pending.missing:
+            return None
+        del self._pending[key]
+        return Group(
+            pending.request.problem_id,
+            pending.prompt,
+            len(result.prompt_token_ids),
+            tuple(output for _, chunk in sorted(pending.outputs.items()) for output in chunk),
+        )
+
+    def _output(self, output: Any) -> Output:
+        asked = self._sampling.get("logprobs") is not None
+        return Output(
+            output.text,
+            _FINISH_REASONS.get(output.finish_reason, "error"),
+            len(output.token_ids),
+            output.cumulative_logprob if asked else None,
+        )
+
+    @property
+    def pending(self) -> int:
+        return len(self._pending) + len(self._refused)
+
+    def release_device(self) -> None:
+        """Move the weights to main memory and drop the KV cache, where there is a GPU."""
+        if self._engine is None or self._asleep:
+            return
+        if self._engine.model_config.enable_sleep_mode:
+            self._engine.sleep(level=1)
+            self._asleep = True
+
+
+def _chunks(count: int) -> Iterator[int]:
+    for start in range(0, count, MAX_N):
+        yield min(MAX_N, count - start)
+
+
+def _same_weights(one: Policy, other: Policy) -> bool:
+    """Whether two policies differ in their adapters only."""
+    if one.adapter is None and other.adapter is None:
+        return one.fingerprint == other.fingerprint
+    return (one.model, one.revision) == (other.model, other.revision)
+
+
+def local_checkpoint(policy: Policy) -> str:
+    """The policy's folder; that of a hub id is the hub's local copy."""
+    if os.path.isdir(policy.model):
+        return policy.model
+    from huggingface_hub import snapshot_download
+
+    return snapshot_download(
+        policy.model, revision=policy.revision, allow_patterns=["*.safetensors", "*.json"]
+    )
