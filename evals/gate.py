@@ -112,7 +112,7 @@ def decide(config: GateConfig, pairs: Pairs) -> Decision:
         p = mcnemar_exact(pairs.gained, pairs.lost)
         label = f"McNemar, {pairs.gained} gained, {pairs.lost} lost"
     else:
-        p = paired_bootstrap(pairs.incumbent, pairs.candidate, seed=0).p
+        p = paired_bootstrap(pairs.candidate, pairs.incumbent, seed=0).p_value
         label = f"paired bootstrap, {100 * pairs.difference:+.1f} points"
     reason = f"p={p:.2g} ({label})"
     return Decision(promoted=p < config.alpha, reason=reason, test=test, p=p, **numbers)
@@ -120,7 +120,7 @@ def decide(config: GateConfig, pairs: Pairs) -> Decision:
 
 def check_guard(name: str, config: GuardConfig, pairs: Pairs) -> Decision:
     """Whether the candidate is not worse than the incumbent by `margin` on a guard."""
-    p = non_inferiority_p(pairs.incumbent, pairs.candidate, margin=config.margin)
+    p = non_inferiority_p(pairs.candidate, pairs.incumbent, config.margin, seed=0)
     reason = (
         f"guard {name}: {100 * pairs.difference:+.1f} points, "
         f"p={p:.2g} for a loss under {100 * config.margin:g}"

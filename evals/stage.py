@@ -110,7 +110,9 @@ def _parts(out: Workspace, num_problems: int, config: EvalConfig) -> list[list[E
 
 
 def _grade(inputs: EvalInputs, problem: Problem, attempt: int, output: Output) -> EvalRow:
-    answer, correct, reason = None, False, "sampling_error"
+    answer: str | None = None
+    correct: bool | None = False
+    reason = "sampling_error"
     if output.finish_reason != "error":
         grade = inputs.grader.grade(
             output.completion,

@@ -14,7 +14,7 @@ from ratchet.config import Config, NotIdentity, apply_overrides, parse_config, r
 from ratchet.policy import ModelConfig
 from ratchet.prompts import PromptConfig
 from ratchet.sources.config import ProblemSource
-from samplers.config import EngineConfig, SamplerConfig
+from samplers.config import EngineConfig, SamplerConfig, check_params
 from trainers.config import TrainerConfig
 
 
@@ -72,6 +72,11 @@ class RunConfig(Config):
         names = [guard.name for guard in self.guards]
         if len(set(names)) < len(names) or {"dev", "test"} & set(names):
             raise ValueError(f"guards need names of their own, and not dev or test: {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _engine_takes_params(self) -> RunConfig:
+        check_params(self.engine, {**self.sampler.params, **self.eval.params})
         return self
 
     @model_validator(mode="after")

@@ -12,7 +12,6 @@ from typing import Any
 from flows.config import RunConfig
 from ratchet.ledger import Run
 from ratchet.policy import base_policy
-from ratchet.problem_set import spec as problems_spec
 from ratchet.records import Problem
 from ratchet.sources import is_local, load_problems
 from ratchet.sources.config import ProblemSource

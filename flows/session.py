@@ -12,8 +12,7 @@ from typing import Any, Protocol
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import TaskRun
-from prefect.states import State
+from prefect.client.schemas.objects import State, TaskRun
 
 from flows.config import RunConfig
 from flows.display import Display
@@ -27,7 +26,8 @@ from ratchet.policy import Policy, base_policy
 from ratchet.problem_set import ProblemSet, check_disjoint, load_set
 from ratchet.store import Artifact, Store, Workspace
 from samplers.client import EngineClient
-from trainers.sft import TrainerDied
+from samplers.config import engine_identity
+from trainers.process import TrainerDied
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 
@@ -85,7 +85,7 @@ class Session:
     def decoding(self) -> dict[str, Any]:
         """What of engine and prompt can change a completion."""
         return {
-            "engine": identity_settings(self.config.engine),
+            "engine": engine_identity(self.config.engine),
             "prompt": identity_settings(self.config.prompt),
         }
 
@@ -183,7 +183,7 @@ def _engine(config: RunConfig, run: Run, logs: Path) -> Iterator[EngineClient]:
     client = EngineClient(
         config.engine,
         config.prompt,
-        log_path=logs / "engine.log",
+        log=logs / "engine.log",
         lora=config.trainer.lora is not None,
         on_start=run.count_engine_start,
     )

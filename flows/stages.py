@@ -83,7 +83,7 @@ def train(session: Session, iteration: int, rows: Artifact, incumbent: Policy) -
     session.engine.release_device()
     inputs = sft.TrainInputs(
         rows=rows,
-        start=session.base if config.start_from == "base" else incumbent,
+        start=incumbent,
         base=session.base,
         iteration=iteration,
         seed=session.config.seed,
@@ -91,7 +91,7 @@ def train(session: Session, iteration: int, rows: Artifact, incumbent: Policy) -
         log_path=session.run.path / "logs" / f"train-{iteration}.log",
     )
     artifact = session.stage(place, sft, config, inputs)
-    return sft.checkpoint_policy(artifact, session.base, iteration)
+    return sft.checkpoint_policy(artifact, sft.starting_policy(config, inputs), iteration)
 
 
 def evaluate(session: Session, place: Place, policy: Policy, benchmark: ProblemSet) -> Artifact:

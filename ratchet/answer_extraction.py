@@ -39,10 +39,9 @@ _BRACE_TOKEN = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\[\\{}]|[{}]")
 _BARE_BOXED = re.compile(r"\\boxed ([^\s{}$]+)")
 _HASH = re.compile(r"####[ \t]*([^\n]+)")
 _THE_ANSWER_IS = re.compile(
-    r"(?:\bthe\s+(?:final\s+|correct\s+)?answer\s+is|\bfinal answer\**:)[:*\s]*"
-    r"(\\\[(?:(?!\\\]).){0,500}\\\]|[^\n]+)",
-    re.IGNORECASE | re.DOTALL,
+    r"(?:\bthe\s+(?:final\s+|correct\s+)?answer\s+is|\bfinal answer\**:)[:*\s]*", re.IGNORECASE
 )
+_STATED = re.compile(r"\\\[(?:(?!\\\]).){0,500}\\\]|[^\n]+", re.DOTALL)
 _ANSWER_LINE = re.compile(r"^[ \t]*\**(?:A|Answer|ANSWER)\**:\**[ \t]*([^\n]+)", re.MULTILINE)
 _NUMBER = re.compile(
     r"(?:(?<![\w)}\]])[-+])?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+)?|\.\d+)"
@@ -120,12 +119,15 @@ def _last_number(text: str) -> Extracted | None:
 
 
 def _last_sentence(text: str) -> Extracted | None:
-    match = _last(_THE_ANSWER_IS, text)
-    if match is None:
+    opening = _last(_THE_ANSWER_IS, text)
+    stated = _STATED.match(text, opening.end()) if opening else None
+    if stated is None:
         return None
-    start, end = match.span(1)
+    start, end = stated.span()
     stop = _SENTENCE_END.search(text, start + 1, end)
-    return _trimmed(text, start, stop.start() if stop else end, "the_answer_is")
+    end = stop.start() if stop else end
+    subject = text.rfind(" is ", start, end)
+    return _trimmed(text, start if subject < 0 else subject + 4, end, "the_answer_is")
 
 
 def _last_match(pattern: re.Pattern[str], rule: Rule, text: str) -> Extracted | None:

@@ -6,7 +6,8 @@ The policy, in words:
 - a unit behind a number (`18 \\text{ cm}`, `18 dollars`, `$18`, `90^\\circ`) counts only where both
   sides name one and the two differ;
 - decimals are exact: `0.333` is not `1/3`; `0.50` is `1/2`;
-- `x = 5` equals `5` where the reference is no equation;
+- `x = 5`, `f(x) = 5`, `x \\in S` equal `5`, `S` where the other side names no variable; any other
+  equation equals no value;
 - `1,234` is a thousand; `1, 234` is a list;
 - words compare without regard to case, and never as products of symbols.
 """
@@ -54,8 +55,14 @@ def compare_plain(reference: Form, answer: Form) -> PlainReason | None:
     if reference.is_words or answer.is_words:
         same = reference.text.casefold() == answer.text.casefold()
         return "equal_string" if same else "different"
-    plain = [form.is_literal or form.number is not None for form in (reference, answer)]
-    return "different" if all(plain) or not (reference.text and answer.text) else None
+    return "different" if _cannot_be_equal(reference, answer) else None
+
+
+def _cannot_be_equal(reference: Form, answer: Form) -> bool:
+    """Digits against other digits, an equation against a value, something against nothing."""
+    digits = all(form.is_literal or form.number is not None for form in (reference, answer))
+    one_equation = ("=" in reference.text) != ("=" in answer.text)
+    return digits or one_equation or not (reference.text and answer.text)
 
 
 def forms_of(reference: str, answer: str) -> tuple[Form, Form]:
@@ -87,6 +94,7 @@ def _short_form(answer: str) -> Form:
         text, unit = _split_unit(text)
     number = exact_number(text)
     literal = bool(_PLAIN.fullmatch(text))
+    text = _SPACE_BEFORE_SYMBOL.sub("", text)
     text = text.replace(",", "") if _THOUSANDS.fullmatch(text) else text
     return Form(text, unit, number, literal, is_words=bool(_WORDS.fullmatch(text)))
 
@@ -108,7 +116,9 @@ _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", 
 _BOX = re.compile(r"\\(?:boxed|fbox)\{([^{}]*)\}")
 _SIZES = re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\.?")
 _FRACTIONS = re.compile(r"\\[dtc]frac(?![A-Za-z])")
-_SPACES = re.compile(r"\\!\s*|\\[,;: ]|~|\\q?quad(?![A-Za-z])|\\(?:display|text)style(?![A-Za-z])")
+_SPACES = re.compile(
+    r"(?<!\\)(?:\\!\s*|\\[,;: ])|~|\\q?quad(?![A-Za-z])|\\(?:display|text)style(?![A-Za-z])"
+)
 _TEXT = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|mbox|mathrm|mathbf|mathit|operatorname\*?|hbox)"
     r"\s*\{([^{}]*)\}"
@@ -121,11 +131,27 @@ _SPACE_IN_MATH = re.compile(r"(?<![A-Za-z0-9.,])\s+|\s+(?![A-Za-z0-9.])|(?<=,)\s
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 _CHOICE = re.compile(r"\(([A-Za-z])\)")
 _REPLACED = {
-    "\u2212": "-", "\u2013": "-", "\u00d7": r"\times ", "\u00b7": r"\cdot ", "\u03c0": r"\pi ",
-    "\u221e": r"\infty ", r"\%": "%", r"\$": "", "$": "", "{,}": ",", r"\lbrace": r"\{",
-    r"\rbrace": r"\}", r"\leq": r"\le", r"\geq": r"\ge", r"\neq": r"\ne",
-}  # fmt: skip
+    "\u2212": "-",
+    "\u2013": "-",
+    "\u00d7": r"\times ",
+    "\u00b7": r"\cdot ",
+    "\u03c0": r"\pi ",
+    "\u221e": r"\infty ",
+    "\u2264": r"\le ",
+    "\u2265": r"\ge ",
+    "<=": r"\le ",
+    ">=": r"\ge ",
+    "!=": r"\ne ",
+    r"\%": "%",
+    r"\$": "",
+    "$": "",
+    "{,}": ",",
+}
 _REPLACED_RE = re.compile("|".join(re.escape(key) for key in sorted(_REPLACED, key=len)[::-1]))
+_COMMANDS = {"leq": r"\le ", "geq": r"\ge ", "neq": r"\ne ", "lt": "<", "gt": ">"}
+_COMMANDS_RE = re.compile(rf"\\({'|'.join(_COMMANDS)})(?![A-Za-z])")
+_SPACE_BEHIND_COMMAND = re.compile(r"(\\[A-Za-z]+)\s+(?![A-Za-z])")
+_SPACE_BEFORE_SYMBOL = re.compile(r"(?<=\d) (?=[A-Za-z](?![A-Za-z]))")
 
 
 def normalise(answer: str) -> str:
@@ -135,6 +161,7 @@ def normalise(answer: str) -> str:
     text = _SIZES.sub("", text)
     text = _FRACTIONS.sub(r"\\frac", text)
     text = _REPLACED_RE.sub(lambda match: _REPLACED[match.group()], text)
+    text = _COMMANDS_RE.sub(lambda match: _COMMANDS[match[1]], text)
     text = _TEXT.sub(r" \1 ", text)
     text = _BOX.sub(r"\1", text)
     text = _DEGREES.sub("", text)
@@ -142,7 +169,8 @@ def normalise(answer: str) -> str:
     text = _SHORT_ROOT.sub(r"\\sqrt{\1}", text)
     text = _ONE_TOKEN_SCRIPT.sub(r"\1\2", text)
     text = " ".join(text.split())
-    text = _SPACE_IN_MATH.sub("", text).strip().rstrip(".,;:")
+    text = _SPACE_BEHIND_COMMAND.sub(r"\1", _SPACE_IN_MATH.sub("", text))
+    text = text.strip().rstrip(".,;:").rstrip()
     return choice.group(1) if (choice := _CHOICE.fullmatch(text)) else text
 
 
@@ -224,18 +252,24 @@ def _scaled(value: Fraction, exponent: str) -> Fraction | None:
     return value * Fraction(10) ** int(exponent)
 
 
-_SUBJECT = re.compile(r"[A-Za-z](?:_\w)?(?:=|\\in(?![A-Za-z]))(?!.*[=<>])")
-_RELATION = re.compile(r"[=<>]|\\(?:in|le|ge|ne|lt|gt)(?![A-Za-z])")
+_SUBJECT = re.compile(
+    r"(?:(?:[A-Za-z]{1,3}(?:_\w)?(?:\([a-z](?:,[a-z])*\))?|\|[A-Za-z]{1,3}\||"
+    r"\([A-Za-z](?:,[A-Za-z])+\))=|[A-Za-z]\\in(?![A-Za-z]))(?!.*[=<>])"
+)
+_RELATION = re.compile(r"[=<>]|\\(?:in|le|ge|ne)(?![A-Za-z])")
 _WORDS = re.compile(r"[A-Za-z]{3,}(?:(?:[' -]|, ?)[A-Za-z]{2,})*|[Nn]o")
 _TEXT_UNIT = re.compile(
     r"(?<=[\d.)}\w])\s*(?:\\[ ,;])*\s*\\(?:text(?:rm|bf|it)?|mbox|mathrm|hbox)"
     r"\s*\{\s*([A-Za-z][^{}\d]*)\}(\^\{?\d\}?)?\s*[.$]*$"
 )
 _UNIT = re.compile(r"(?<=[\d.)}])(?:%|\s([A-Za-z]{2,}\.?(?:[\^/ ]+[A-Za-z\d]+)*))$")
-_SHORT_UNITS = frozenset("cm mm km kg mg ml cl ft in lb oz mi hr hz am pm".split())
+_SHORT_UNITS = frozenset(
+    ("cm", "mm", "km", "kg", "mg", "ml", "cl", "ft", "in", "lb", "oz", "mi", "hr", "hz", "am", "pm")
+)
 _NO_UNITS = frozenset(
-    "hundred thousand million billion trillion dozen half over times plus minus mod base and "
-    "sqrt sin cos tan cot sec csc log exp choose".split()
+    {"hundred", "thousand", "million", "billion", "trillion", "dozen", "half", "over", "times"}
+    | {"plus", "minus", "mod", "base", "and", "choose", "sqrt", "exp", "log"}
+    | {"sin", "cos", "tan", "cot", "sec", "csc"}
 )
 
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -46,7 +46,7 @@ class Worker:
 
     def __init__(self, limits: WorkerLimits) -> None:
         self._limits = limits
-        self._log: IO[bytes] = tempfile.TemporaryFile()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by kill()
         ours, theirs = socketpair()
         with theirs:
             self._process = _start(theirs.fileno(), limits, self._log)
@@ -136,6 +136,11 @@ class WorkerPool:
     def __init__(self, size: int, limits: WorkerLimits) -> None:
         self.size = size
         self._limits = limits
+        self._owner: int
+        self._idle: list[Worker]
+        self._lock: threading.Lock
+        self._slots: threading.BoundedSemaphore
+        self._closed: bool
         self._reset()
 
     def compare(self, reference: str, answer: str) -> Outcome:
@@ -145,11 +150,8 @@ class WorkerPool:
             RuntimeError: if workers cannot start.
         """
         for _ in range(3):
-            with self._lent() as worker:
-                try:
-                    return worker.compare(reference, answer)
-                except WorkerDiedError:
-                    continue
+            with suppress(WorkerDiedError), self._lent() as worker:
+                return worker.compare(reference, answer)
         return "error"
 
     def close(self) -> None:
@@ -169,8 +171,10 @@ class WorkerPool:
             worker = self._take()
             try:
                 yield worker
-            finally:
-                self._hand_back(worker)
+            except BaseException:
+                worker.kill()  # a reply may be on its way, and would answer the next question
+                raise
+            self._hand_back(worker)
 
     def _take(self) -> Worker:
         with self._lock:
@@ -196,7 +200,7 @@ class WorkerPool:
 
     def _reset(self) -> None:
         self._owner = os.getpid()
-        self._idle: list[Worker] = []
+        self._idle = []
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(self.size)
         self._closed = False

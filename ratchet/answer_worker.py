@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import resource
 import signal
 import sys
@@ -36,6 +37,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     with contextlib.suppress(EOFError, OSError):
         connection.send_bytes(b"ready")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
         while True:
             reference, answer = json.loads(connection.recv_bytes())
             signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
@@ -53,10 +55,15 @@ def _reply(compare: Compare, reference: str, answer: str) -> dict[str, Any]:
 
 def _load_compare() -> Compare:
     """Math-Verify's comparison, without its own alarms, which only work in a main thread."""
+    from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse, verify
 
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
-    config = [LatexExtractionConfig(boxed_match_priority=-1)]
+    # Units were dealt with before; Math-Verify would also drop the `m` of `2m`.
+    spelling = NormalizationConfig(
+        units=False, malformed_operators=True, nits=True, boxed="none", equations=False
+    )
+    config = [LatexExtractionConfig(boxed_match_priority=-1, normalization_config=spelling)]
 
     def read(text: str) -> list[Any]:
         parsed: list[Any] = parse(

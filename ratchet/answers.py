@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -21,7 +22,11 @@ from ratchet.answer_extraction import AnswerFormat, Extracted, extract_answer
 from ratchet.answer_forms import MAX_LENGTH, compare_plain, forms_of, refusal
 from ratchet.answer_pool import WorkerLimits, WorkerPool
 
+GRADER_VERSION = 1
+"""Counts up whenever a verdict may change, so that what was graded before is graded again."""
+
 __all__ = [
+    "GRADER_VERSION",
     "AnswerFormat",
     "Extracted",
     "Grade",
@@ -41,6 +46,9 @@ Reason = Literal[
     "timeout",
     "grader_error",
 ]
+
+Pair = tuple[str, str]
+Run = Callable[[Callable[[], None]], object]
 
 _CORRECT: dict[Reason, bool | None] = {
     "equal_string": True,
@@ -105,6 +113,7 @@ class Grader:
         self._workers = workers or min(8, os.cpu_count() or 1)
         self._limits = limits or WorkerLimits()
         self._memo_size = memo_size
+        self._pool: WorkerPool
         self._reset()
 
     def __enter__(self) -> Self:
@@ -150,70 +159,92 @@ class Grader:
             ValueError: if `answer_format` is unknown.
             RuntimeError: if the workers cannot start.
         """
-        found = extract_answer(completion, answer_format)
-        if finish_reason == "length" and _may_be_cut(found, completion):
-            return Grade(None, False, "truncated")
-        if found is None:
-            return Grade(None, False, "no_answer")
-        reason = self.compare(reference_answer, found.answer)
-        return Grade(found.answer, _CORRECT[reason], reason)
+        task = GradingTask(completion, reference_answer, finish_reason, answer_format)
+        return self._begin(task, _run_now)()
 
     def grade_many(self, tasks: Iterable[GradingTask]) -> list[Grade]:
-        """The grades of many completions, in their order, on all workers at once."""
+        """The grades of many completions, in their order; symbolic work on all workers at once."""
         with ThreadPoolExecutor(self._workers) as threads:
-            return list(threads.map(self._grade_task, tasks))
+            waiting = [self._begin(task, threads.submit) for task in tasks]
+            return [grade() for grade in waiting]
 
     def compare(self, reference_answer: str, answer: str) -> Reason:
         """How an answer stands to its reference; each distinct pair is compared once."""
-        if len(reference_answer) + len(answer) > 2 * MAX_LENGTH:
-            return self._compare(reference_answer, answer)
-        future, is_mine = self._remember((reference_answer, answer))
+        return self._verdict((reference_answer, answer), _run_now).result()
+
+    def _begin(self, task: GradingTask, run: Run) -> Callable[[], Grade]:
+        """Extract and compare as far as is cheap, leave the rest to `run`; the grade on call."""
+        found = extract_answer(task.completion, task.answer_format)
+        if task.finish_reason == "length" and _may_be_cut(found, task.completion):
+            return lambda: Grade(None, False, "truncated")
+        if found is None:
+            return lambda: Grade(None, False, "no_answer")
+        answer, verdict = found.answer, self._verdict((task.reference_answer, found.answer), run)
+        return lambda: _grade_of(answer, verdict.result())
+
+    def _verdict(self, pair: Pair, run: Run) -> Future[Reason]:
+        """The verdict on (reference, answer), perhaps still to come."""
+        verdict, is_mine = self._remembered(pair)
         if is_mine:
-            self._settle(future, reference_answer, answer)
-        return future.result()
+            with self._handing_errors_to(verdict, pair):
+                self._decide(verdict, pair, run)
+        return verdict
 
-    def _grade_task(self, task: GradingTask) -> Grade:
-        return self.grade(
-            task.completion, task.reference_answer, task.finish_reason, task.answer_format
-        )
+    def _decide(self, verdict: Future[Reason], pair: Pair, run: Run) -> None:
+        reference, answer = forms_of(_bare_reference(pair[0]), pair[1])
+        if not pair[0].strip():
+            verdict.set_result("grader_error")
+        elif (reason := compare_plain(reference, answer)) is not None:
+            verdict.set_result(reason)
+        elif refusal(reference.text) or refusal(answer.text):
+            verdict.set_result("grader_error")
+        else:
+            run(lambda: self._decide_symbolically(verdict, pair, (reference.text, answer.text)))
 
-    def _compare(self, reference_answer: str, answer: str) -> Reason:
-        if not reference_answer.strip():
-            return "grader_error"
-        reference, given = forms_of(_bare_reference(reference_answer), answer)
-        if (reason := compare_plain(reference, given)) is not None:
-            return reason
-        if refusal(reference.text) or refusal(given.text):
-            return "grader_error"
-        return _SYMBOLIC[self._pool.compare(reference.text, given.text)]
+    def _decide_symbolically(self, verdict: Future[Reason], pair: Pair, texts: Pair) -> None:
+        with self._handing_errors_to(verdict, pair):
+            verdict.set_result(_SYMBOLIC[self._pool.compare(*texts)])
 
-    def _remember(self, pair: tuple[str, str]) -> tuple[Future[Reason], bool]:
-        """The pair's verdict, perhaps still to come, and whether it is the caller's to find."""
+    @contextmanager
+    def _handing_errors_to(self, verdict: Future[Reason], pair: Pair) -> Iterator[None]:
+        """An error reaches all who wait for the verdict, and is not remembered."""
+        try:
+            yield
+        except BaseException as error:
+            with self._lock:
+                self._memo.pop(pair, None)
+            if not verdict.done():
+                verdict.set_exception(error)
+            raise
+
+    def _remembered(self, pair: Pair) -> tuple[Future[Reason], bool]:
+        """The pair's verdict, and whether it is the caller's to find."""
+        if sum(map(len, pair)) > 2 * MAX_LENGTH:
+            return Future(), True
         if self._owner != os.getpid():
             self._reset()
         with self._lock:
-            if (future := self._memo.get(pair)) is not None:
+            if (verdict := self._memo.get(pair)) is not None:
                 self._memo.move_to_end(pair)
-                return future, False
-            future = self._memo[pair] = Future()
+                return verdict, False
+            verdict = self._memo[pair] = Future()
             if len(self._memo) > self._memo_size:
                 self._memo.popitem(last=False)
-            return future, True
-
-    def _settle(self, future: Future[Reason], reference_answer: str, answer: str) -> None:
-        try:
-            future.set_result(self._compare(reference_answer, answer))
-        except BaseException as error:
-            with self._lock:
-                self._memo.pop((reference_answer, answer), None)
-            future.set_exception(error)
-            raise
+            return verdict, True
 
     def _reset(self) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._memo: OrderedDict[tuple[str, str], Future[Reason]] = OrderedDict()
         self._pool = WorkerPool(self._workers, self._limits)
+
+
+def _run_now(work: Callable[[], None]) -> None:
+    work()
+
+
+def _grade_of(answer: str, reason: Reason) -> Grade:
+    return Grade(answer, _CORRECT[reason], reason)
 
 
 def _may_be_cut(found: Extracted | None, completion: str) -> bool:

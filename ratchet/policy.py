@@ -68,4 +68,7 @@ def _model_files(path: Path) -> list[Path]:
 
 
 def _looks_local(path: str) -> bool:
-    return path.startswith((".", "/", "~")) or path.count("/") != 1 or Path(path).parent.exists()
+    """A hub id is `name` or `owner/name`; what can't be one, or whose folder is here, is a path."""
+    parent = Path(path).parent
+    is_path = path.startswith((".", "/", "~")) or path.count("/") > 1
+    return is_path or (parent != Path() and parent.exists())

@@ -83,7 +83,8 @@ def run(config: DoSampleConfig, inputs: SampleInputs, out: Workspace) -> dict[st
     attempt = _Attempt(plan.num_missing_problems)
     if plan.missing:
         _sample(config, inputs, out, plan, attempt)
-    parts = [out.part_path(index) for index in range(plan.num_shards)]
+    num_shards = -(-len(inputs.problems) // config.shard_size)
+    parts = [out.part_path(index) for index in range(num_shards)]
     return {**count(parts), **attempt.metrics()}
 
 
@@ -129,7 +130,7 @@ def _completions(config: DoSampleConfig, inputs: SampleInputs, group: Group) -> 
             policy=inputs.policy.fingerprint,
             sampler=config.kind,
             temperature=config.temperature,
-            error=group.error or "engine_error" if output.finish_reason == "error" else None,
+            error=(group.error or "engine_error") if output.finish_reason == "error" else None,
         )
         for attempt, output in enumerate(group.outputs)
     ]
@@ -180,7 +181,8 @@ def count(parts: Iterable[Path]) -> dict[str, Any]:
         problems += sum(first)
         completions += len(first)
         tokens += sum(rows["num_tokens"])
-        prompt_tokens += sum(n for n, is_first in zip(rows["num_prompt_tokens"], first) if is_first)
+        sizes = zip(rows["num_prompt_tokens"], first, strict=True)
+        prompt_tokens += sum(size for size, is_first in sizes if is_first)
         finish_reasons.update(rows["finish_reason"])
         errors.update(error for error in rows["error"] if error is not None)
     return {

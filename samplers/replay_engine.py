@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow.parquet as pq
 
 from ratchet.engine import Group, Output, Request, Sampling
 from ratchet.errors import InputError
 from ratchet.policy import Policy
+from ratchet.records import FinishReason
 from samplers.config import ReplayEngineConfig, recorded_files
 
 _NEEDED = ("problem_id", "attempt", "completion")
@@ -50,9 +50,10 @@ def _recorded(row: dict[str, Any], file: Path) -> _Recorded:
     missing = [name for name in _NEEDED if row.get(name) is None]
     if missing:
         raise InputError(f"{file} has a row without {', '.join(missing)}; seen: {sorted(row)}")
-    reason = row.get("finish_reason") or "stop"
-    if reason not in ("stop", "length", "error"):
-        raise InputError(f"{file} has finish_reason {reason!r}; expected stop, length or error")
+    reason: FinishReason = row.get("finish_reason") or "stop"
+    if reason not in get_args(FinishReason):
+        known = ", ".join(get_args(FinishReason))
+        raise InputError(f"{file} has finish_reason {reason!r}; expected one of {known}")
     output = Output(row["completion"], reason, row.get("num_tokens") or 0, row.get("logprob"))
     return _Recorded(row["attempt"], output, row.get("prompt"), row.get("num_prompt_tokens") or 0)
 
@@ -60,45 +61,45 @@ def _recorded(row: dict[str, Any], file: Path) -> _Recorded:
 class ReplayEngine:
     """Answers each problem with its recorded completions, in the order of their attempts.
 
-    Rows with a `policy_iteration` answer for the policy of that iteration and, where nothing later
-    is recorded, for those after it; rows without one answer for every policy.
+    Of a problem's rows, those answer whose `policy_iteration` is the policy's, or else the largest
+    before it. A row without one counts as the base model's, so it answers for every policy that
+    has no row of its own.
     """
 
     def __init__(self, config: ReplayEngineConfig) -> None:
         self._config = config
-        self._recording: dict[int, dict[str, list[_Recorded]]] = {}
+        self._recording: dict[str, dict[int, list[_Recorded]]] = {}
         self._iteration = BASE_ITERATION
         self._queue: deque[Request] = deque()
 
     def load(self, policy: Policy) -> None:
-        """Take the recording of `policy`.
+        """Answer for `policy` from now on.
 
         Raises:
-            InputError: if the recording is missing, or no row is for this policy.
+            InputError: if the recording is missing, empty or malformed.
         """
         if not self._recording:
             self._read()
-        recorded = sorted(self._recording)
-        at = bisect_right(recorded, policy.iteration)
-        if not at:
-            raise InputError(
-                f"engine.path {self._config.path!r} holds policy_iteration {recorded}, nothing for "
-                f"the policy of iteration {policy.iteration} or one before it"
-            )
-        self._iteration = recorded[at - 1]
+        self._iteration = policy.iteration
 
     def _read(self) -> None:
         for file in recorded_files(self._config.path):
             for row in _rows_of(file):
+                recorded = _recorded(row, file)
                 iteration = row.get("policy_iteration")
                 at = BASE_ITERATION if iteration is None else iteration
-                groups = self._recording.setdefault(at, {})
-                groups.setdefault(str(row.get("problem_id")), []).append(_recorded(row, file))
+                by_iteration = self._recording.setdefault(str(row["problem_id"]), {})
+                by_iteration.setdefault(at, []).append(recorded)
         if not self._recording:
             raise InputError(f"engine.path {self._config.path!r} holds no rows")
-        for groups in self._recording.values():
-            for group in groups.values():
+        for by_iteration in self._recording.values():
+            for group in by_iteration.values():
                 group.sort(key=lambda recorded: recorded.attempt)
+
+    def _recorded_for(self, problem_id: str) -> list[_Recorded]:
+        by_iteration = self._recording.get(problem_id, {})
+        usable = [iteration for iteration in by_iteration if iteration <= self._iteration]
+        return by_iteration[max(usable)] if usable else []
 
     def configure(self, sampling: Sampling) -> None:
         """A recording is what it is."""
@@ -114,7 +115,7 @@ class ReplayEngine:
         return [self._answer(self._queue.popleft()) for _ in range(count)]
 
     def _answer(self, request: Request) -> Group:
-        recorded = self._recording[self._iteration].get(request.problem_id, [])
+        recorded = self._recorded_for(request.problem_id)
         source = cycle(recorded) if self._config.when_short == "repeat" else iter(recorded)
         outputs = [item.output for item in islice(source, request.num_completions)]
         missing = request.num_completions - len(outputs)

@@ -1,0 +1,125 @@
+"""Peak memory of the flow's process over sample, filter and select, at N and at 10 N completions.
+
+The same problems, ten times the group size; completions come from a generator instead of an
+engine process, which is not what is measured. Each size runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from filters import selection
+from filters import stage as filter_stage
+from filters.config import OrmConfig, SelectionConfig
+from ratchet.answers import Grader
+from ratchet.engine import Group, Output, Request, Sampling
+from ratchet.policy import Policy
+from ratchet.prompts import PromptConfig
+from ratchet.records import Problem
+from ratchet.store import Store
+from samplers import do_sample
+from samplers.config import DoSampleConfig, TransformersEngineConfig
+
+PROBLEMS = 1000
+SMALL, LARGE = 8, 80
+"""Group sizes: 8,000 and 80,000 completions."""
+
+
+class Fountain:
+    """A completer that makes texts of about 300 characters up, every fourth of them right."""
+
+    def generate(
+        self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
+    ) -> Iterator[Group]:
+        for request in requests:
+            outputs = tuple(
+                self._output(request, attempt) for attempt in range(request.num_completions)
+            )
+            yield Group(request.problem_id, request.problem, 20, outputs)
+
+    def release_device(self) -> None:
+        """Nothing is held."""
+
+    def _output(self, request: Request, attempt: int) -> Output:
+        answer = int(request.problem.split("+")[0]) + 1 + attempt % 4
+        steps = " ".join(f"step {attempt}.{i}: {request.problem_id}" for i in range(12))
+        return Output(f"{steps} \\boxed{{{answer}}}", "stop", 100)
+
+
+def run_stages(group_size: int, root: Path) -> dict[str, float]:
+    """Sample, filter and select; peak resident memory of this process in MiB."""
+    problems = tuple(
+        Problem(problem_id=f"p{i}", problem=f"{i}+1", reference_answer=str(i + 1))
+        for i in range(PROBLEMS)
+    )
+    by_id = {problem.problem_id: problem for problem in problems}
+    store = Store(root)
+    sampler = DoSampleConfig(group_size=group_size)
+    sampled = do_sample.SampleInputs(
+        problems=problems,
+        problems_fingerprint="p",
+        policy=Policy(fingerprint="f", model="m"),
+        completer=Fountain(),
+        prompt=PromptConfig(),
+        engine=TransformersEngineConfig(),
+        iteration=0,
+        seed=0,
+    )
+    completions, _ = store.build(
+        do_sample.spec(sampler, sampled), lambda out: do_sample.run(sampler, sampled, out)
+    )
+    rules = (OrmConfig(),)
+    with Grader() as grader:
+        judged = filter_stage.FilterInputs(
+            completions=completions,
+            problems=by_id,
+            problems_fingerprint="p",
+            answer_format="auto",
+            grader=grader,
+        )
+        verdicts, _ = store.build(
+            filter_stage.spec(rules, judged), lambda out: filter_stage.run(rules, judged, out)
+        )
+    chosen = selection.SelectInputs(
+        completions=completions,
+        verdicts=verdicts,
+        filters=rules,
+        problems=by_id,
+        problems_fingerprint="p",
+        seed=0,
+    )
+    cap = SelectionConfig()
+    rows, _ = store.build(selection.spec(cap, chosen), lambda out: selection.run(cap, chosen, out))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"peak_mib": peak, "completions": completions.manifest.rows, "rows": rows.manifest.rows}
+
+
+def measure() -> dict[str, float]:
+    """Peaks of both sizes and their ratio."""
+    peaks = {}
+    for group_size in (SMALL, LARGE):
+        with tempfile.TemporaryDirectory() as root:
+            command = [sys.executable, "-m", "benchmarks.bench_memory", str(group_size), root]
+            answer = subprocess.run(command, capture_output=True, text=True, check=True)
+            peaks[group_size] = json.loads(answer.stdout.splitlines()[-1])
+    small, large = peaks[SMALL], peaks[LARGE]
+    return {
+        "small_completions": small["completions"],
+        "small_peak_mib": round(small["peak_mib"], 1),
+        "large_completions": large["completions"],
+        "large_peak_mib": round(large["peak_mib"], 1),
+        "ratio": round(large["peak_mib"] / small["peak_mib"], 3),
+    }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        print(json.dumps(run_stages(int(sys.argv[1]), Path(sys.argv[2]))))
+    else:
+        print(json.dumps(measure(), indent=1))

@@ -1,0 +1,94 @@
+"""The command line's errors, plans and exit codes; nothing is sampled here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = sorted(ROOT.glob("configs/*.toml"))
+
+
+def ratchet(*arguments: str, store: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flows", *arguments, "--store", str(store)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_help_answers_in_under_a_second() -> None:
+    command = [sys.executable, "-m", "flows", "--help"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    started = time.monotonic()
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    assert time.monotonic() - started < 1.0
+
+
+def test_there_are_recipes() -> None:
+    assert len(RECIPES) >= 6
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_parses_and_plans_without_network(recipe: Path, tmp_path: Path) -> None:
+    planned = ratchet("plan", str(recipe), "--json", store=tmp_path / "store")
+    assert planned.returncode == 0, planned.stderr
+    answer = json.loads(planned.stdout)
+    assert answer["iterations"] >= 1
+    assert answer["finished_steps"] == []
+    words = ratchet("plan", str(recipe), store=tmp_path / "store")
+    assert "each iteration" in words.stdout
+
+
+def test_all_config_errors_come_at_once_with_exit_code_2(tmp_path: Path) -> None:
+    done = ratchet(
+        "run",
+        str(ROOT / "configs" / "demo.toml"),
+        "--set",
+        "sampler.temperature=0",
+        "--set",
+        "gate.alhpa=0.1",
+        "--set",
+        'iterations="three"',
+        store=tmp_path,
+    )
+    assert done.returncode == 2
+    assert "temperature=0 makes all" in done.stderr
+    assert "did you mean 'alpha'?" in done.stderr
+    assert "iterations" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "nope.toml"), "no config file"),
+        (("run", "configs/demo.toml", "--set", "model.path=./nope"), "does not exist"),
+        (("resume", "nope"), "no run 'nope'"),
+        (("show", "nope"), "no run 'nope'"),
+    ],
+)
+def test_bad_input_is_told_with_exit_code_2(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    done = ratchet(*arguments, store=tmp_path / "store")
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_store_lists_no_runs(tmp_path: Path) -> None:
+    done = ratchet("runs", "--json", store=tmp_path)
+    assert json.loads(done.stdout) == []
+
+
+def test_doctor_names_what_is_here(tmp_path: Path) -> None:
+    findings = json.loads(ratchet("doctor", "--json", store=tmp_path).stdout)
+    seen = {finding["what"]: finding["seen"] for finding in findings}
+    assert seen["torch"].startswith("2.")
+    assert "vllm" in seen
+    assert not [what for what in seen if what.startswith("package ")]

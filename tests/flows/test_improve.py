@@ -1,0 +1,161 @@
+"""Whole runs on real parts but for the engine, which replays: Prefect, TRL, Parquet, the grader."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from world import GROUP_SIZE, SIZES, World
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> World:
+    """A world whose run `world` in the store `whole` was never cut."""
+    made = World(tmp_path_factory.mktemp("world"), prefect_url)
+    done = made.ratchet("run", str(made.config), "--json", store="whole")
+    assert done.returncode == 0, done.stderr
+    (made.folder / "whole.json").write_text(done.stdout)
+    return made
+
+
+def whole(world: World) -> dict:
+    return json.loads((world.folder / "whole.json").read_text())
+
+
+def test_a_run_reports_what_it_did_in_the_promised_shape(world: World) -> None:
+    shown = whole(world)
+    first, second = shown["iterations"]
+    assert shown["state"] == "done"
+    assert shown["engine_starts"] == 1
+    assert first["sampled"] == SIZES["train"] * GROUP_SIZE
+    assert first["accepted"] == first["train_rows"] == SIZES["train"] * 2
+    assert first["promoted"] is True
+    assert "McNemar, 20 gained, 0 lost" in first["reason"]
+    assert second["promoted"] is False
+    assert set(first["artifacts"]) == {"sample", "filter", "select", "train", "eval", "gate"}
+    assert shown["base"]["dev"]["mean"] == pytest.approx(1 / 3)
+    assert first["dev"]["mean"] == pytest.approx(2 / 3)
+    assert shown["test"]["base"]["mean"] == pytest.approx(1 / 3)
+    assert shown["test"]["final"]["mean"] == pytest.approx(2 / 3)
+    assert shown["test"]["final"]["n"] == SIZES["test"]
+
+
+def test_the_funnel_names_every_completion(world: World) -> None:
+    for iteration in whole(world)["iterations"]:
+        for reasons in iteration["funnel"].values():
+            assert sum(reasons.values()) == iteration["sampled"]
+
+
+def test_rejected_completions_stay(world: World) -> None:
+    path = world.folder / "whole" / "artifacts"
+    identity = whole(world)["iterations"][0]["artifacts"]["filter"]
+    verdicts = pq.read_table(path / identity).to_pylist()
+    assert len(verdicts) == SIZES["train"] * GROUP_SIZE
+    assert {v["reason"] for v in verdicts if not v["accepted"]} == {"different", "no_answer"}
+
+
+def test_running_again_makes_nothing_and_starts_no_engine(world: World) -> None:
+    before = world.ledger("whole")
+    again = world.ratchet("run", str(world.config), "--json", store="whole")
+    assert again.returncode == 0, again.stderr
+    assert world.ledger("whole") == before
+    assert json.loads(again.stdout)["engine_starts"] == 1
+
+
+def test_another_name_shares_every_artifact(world: World) -> None:
+    twin = world.ratchet("run", str(world.config), "--name", "twin", "--json", store="whole")
+    assert twin.returncode == 0, twin.stderr
+    assert world.ledger("whole", "twin") == world.ledger("whole")
+    assert json.loads(twin.stdout)["engine_starts"] == 0
+
+
+CUTS = [
+    "sample/before_rename:2",
+    "sample/after_rename:4",
+    "sample/before_manifest:1",
+    "filter/before_rename:1",
+    "select/before_manifest:1",
+    "train/before_manifest:1",
+    "eval/before_rename:3",
+    "eval/before_manifest:3",
+    "gate/after_rename:2",
+    "engine_step:2",
+    "train_step:2",
+]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_sigkill_anywhere_then_resume_ends_as_if_never_cut(world: World, cut: str) -> None:
+    store = "cut-" + cut.replace("/", "-").replace(":", "-")
+    killed = world.ratchet("run", str(world.config), store=store, crash_at=cut)
+    assert killed.returncode in (-9, 1), f"{cut} did not cut: {killed.stderr}"
+    resumed = world.ratchet("resume", "world", "--json", store=store)
+    assert resumed.returncode == 0, resumed.stderr
+    assert world.ledger(store) == world.ledger("whole")
+    shown, never_cut = json.loads(resumed.stdout), whole(world)
+    assert shown["test"] == never_cut["test"]
+    assert shown["iterations"] == never_cut["iterations"]
+    assert not list((world.folder / store).rglob("*.tmp"))
+
+
+def test_an_altered_part_is_made_again_and_nothing_else(world: World) -> None:
+    import shutil
+
+    shutil.copytree(world.folder / "whole", world.folder / "altered")
+    identity = whole(world)["iterations"][0]["artifacts"]["sample"]
+    folder = world.folder / "altered" / "artifacts" / identity
+    part = sorted(folder.glob("part-*.parquet"))[0]
+    others = {p: p.stat().st_mtime_ns for p in folder.glob("part-*.parquet") if p != part}
+    part.write_bytes(part.read_bytes()[:-7])
+    done = world.ratchet("resume", "world", "--json", store="altered")
+    assert done.returncode == 0, done.stderr
+    assert world.ledger("altered") == world.ledger("whole")
+    assert {p: p.stat().st_mtime_ns for p in others} == others
+
+
+def test_redo_from_a_stage_does_that_and_what_follows_again(world: World) -> None:
+    import shutil
+
+    shutil.copytree(world.folder / "whole", world.folder / "redone")
+    done = world.ratchet(
+        "resume", "world", "--from-iteration", "0", "--from-stage", "train", store="redone"
+    )
+    assert done.returncode == 0, done.stderr
+    before, after = world.ledger("whole"), world.ledger("redone")
+    assert after.keys() == before.keys()
+    same = {step for step in before if before[step][0] == after[step][0]}
+    assert {"base/eval", "0/sample", "0/filter", "0/select", "test/base"} <= same
+    assert not {"0/train", "0/eval", "0/gate", "1/sample"} & same
+
+
+def test_nothing_accepted_is_an_outcome_with_exit_code_3(world: World) -> None:
+    folder = world.folder / "hopeless"
+    folder.mkdir()
+    hopeless = World(folder, world.prefect_url)
+    recording = folder / "recording.jsonl"
+    rows = [json.loads(line) for line in recording.read_text().splitlines()]
+    recording.write_text("".join(json.dumps({**r, "completion": "?"}) + "\n" for r in rows))
+    done = hopeless.ratchet("run", str(hopeless.config), "--json")
+    assert done.returncode == 3, done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["state"] == "done"
+    assert shown["iterations"][0]["reason"] == "nothing trained: 0 accepted, 0 rows, min_rows=1"
+    assert len(shown["iterations"]) == 1
+    assert shown["test"]["final"]["mean"] == 0.0
+
+
+def test_two_processes_on_one_run_do_the_work_once(world: World) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor() as pool:
+        command = ("run", str(world.config), "--json")
+        running = [pool.submit(world.ratchet, *command, store="both") for _ in range(2)]
+        done = [future.result() for future in running]
+    assert [d.returncode for d in done] == [0, 0], done[0].stderr + done[1].stderr
+    assert world.ledger("both") == world.ledger("whole")
+    assert json.loads(done[0].stdout)["engine_starts"] <= 1

@@ -1,0 +1,198 @@
+import errno
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from ratchet import files
+from ratchet.identity import ArtifactSpec, derive_seed
+from ratchet.records import SftRow
+from ratchet.store import MANIFEST, Store, Workspace
+
+
+def make_row(index: int) -> SftRow:
+    return SftRow(problem_id=f"p{index}", attempt=0, prompt="2+2=", completion=str(index))
+
+
+def make_spec(**settings: object) -> ArtifactSpec:
+    return ArtifactSpec(stage="demo", version=1, settings=settings, inputs={"a": "x"})
+
+
+class Maker:
+    """Writes `num_parts` parts, skipping finished ones, and counts what it wrote."""
+
+    def __init__(self, num_parts: int = 3) -> None:
+        self.num_parts = num_parts
+        self.written: list[int] = []
+
+    def __call__(self, out: Workspace) -> dict[str, int]:
+        for index in range(self.num_parts):
+            if out.finished_part(index) is None:
+                out.write_part(index, [make_row(index)], SftRow)
+                self.written.append(index)
+        return {"parts": self.num_parts}
+
+
+def test_a_finished_artifact_is_reused(tmp_path: Path) -> None:
+    maker = Maker()
+    first, reused_first = Store(tmp_path).build(make_spec(), maker)
+    second, reused_second = Store(tmp_path).build(make_spec(), maker)
+    assert (reused_first, reused_second) == (False, True)
+    assert maker.written == [0, 1, 2]
+    assert first.fingerprint == second.fingerprint
+    assert [row.completion for row in second.rows(SftRow)] == ["0", "1", "2"]
+
+
+def test_identity_ignores_key_order_and_sees_every_setting() -> None:
+    assert make_spec(a=1, b=2).identity == make_spec(b=2, a=1).identity
+    assert make_spec(a=1).identity != make_spec(a=2).identity
+    other = ArtifactSpec(stage="demo", version=1, settings={"a": 1}, inputs={"a": "y"})
+    assert other.identity != make_spec(a=1).identity
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "delete"])
+def test_a_damaged_part_is_found_and_only_it_is_made_again(tmp_path: Path, damage: str) -> None:
+    artifact, _ = Store(tmp_path).build(make_spec(), Maker())
+    part = artifact.part_files()[1]
+    content = bytearray(part.read_bytes())
+    if damage == "truncate":
+        part.write_bytes(content[: len(content) // 2])
+    elif damage == "flip":
+        content[len(content) // 2] ^= 1
+        part.write_bytes(content)
+    else:
+        part.unlink()
+    again = Maker()
+    mended, reused = Store(tmp_path).build(make_spec(), again)
+    assert not reused
+    assert again.written == [1]
+    assert mended.fingerprint == artifact.fingerprint
+
+
+def test_a_part_torn_before_the_manifest_is_made_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def stop_halfway(out: Workspace) -> dict[str, int]:
+        Maker(2)(out)
+        raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError, match="cut"):
+        store.build(make_spec(), stop_halfway)
+    out = Workspace(store.path_of(make_spec().identity), make_spec())
+    out.part_path(0).write_bytes(b"PAR1 torn")
+    again = Maker(3)
+    store.build(make_spec(), again)
+    assert again.written == [0, 2]
+
+
+CRASH = """
+import sys
+from pathlib import Path
+from ratchet.identity import ArtifactSpec
+from ratchet.records import SftRow
+from ratchet.store import Store
+
+def make(out):
+    for index in range(3):
+        if out.finished_part(index) is None:
+            print("made", index, flush=True)
+            row = SftRow(problem_id=f"p{index}", attempt=0, prompt="", completion=str(index))
+            out.write_part(index, [row], SftRow)
+    return {}
+
+spec = ArtifactSpec(stage="demo", version=1, settings={}, inputs={})
+artifact, _ = Store(Path(sys.argv[1])).build(spec, make)
+print("fingerprint", artifact.fingerprint, flush=True)
+"""
+
+
+def run_crash(store: Path, crash_at: str | None) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **({"RATCHET_CRASH_AT": crash_at} if crash_at else {})}
+    command = [sys.executable, "-c", CRASH, str(store)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def test_sigkill_at_every_write_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    whole = run_crash(tmp_path / "whole", None).stdout.splitlines()[-1]
+    points = [f"{name}:{n}" for name in ("before_rename", "after_rename") for n in range(1, 8)]
+    for number, point in enumerate([*points, "before_manifest:1"]):
+        store = tmp_path / str(number)
+        cut = run_crash(store, point)
+        assert cut.returncode == -9, point
+        finished = len(list(store.glob("artifacts/*/part-*.parquet")))
+        after = run_crash(store, None).stdout.splitlines()
+        assert after[-1] == whole, point
+        assert sum(line.startswith("made") for line in after) in (3 - finished, 0), point
+        assert not list(store.rglob("*.tmp")), point
+
+
+def test_a_second_process_waits_and_uses_what_the_first_made(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        from ratchet.identity import ArtifactSpec
+        from ratchet.store import Store
+
+        def make(out):
+            print("making", flush=True)
+            time.sleep(1.5)
+            return {}
+
+        spec = ArtifactSpec(stage="demo", version=1, settings={}, inputs={})
+        _, reused = Store(Path(sys.argv[1])).build(spec, make, lambda: print("waiting", flush=True))
+        print("reused" if reused else "made")
+        """
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(process.communicate()[0].split() for process in running)
+    assert said == [["making", "made"], ["waiting", "reused"]]
+
+
+def test_a_full_disk_leaves_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "sync_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        Store(tmp_path).build(make_spec(), Maker())
+    monkeypatch.undo()
+    assert not list(tmp_path.rglob("*.tmp"))
+    maker = Maker()
+    Store(tmp_path).build(make_spec(), maker)
+    assert maker.written == [0, 1, 2]
+
+
+def test_files_that_are_no_parts_are_checked_too(tmp_path: Path) -> None:
+    def make(out: Workspace) -> dict[str, int]:
+        (out.path / "checkpoint").mkdir(exist_ok=True)
+        (out.path / "checkpoint" / "model.bin").write_bytes(b"weights")
+        return {}
+
+    artifact, _ = Store(tmp_path).build(make_spec(), make)
+    (artifact.path / "checkpoint" / "model.bin").write_bytes(b"wEights")
+    assert Store(tmp_path).find(artifact.identity) is None
+    assert not (artifact.path / MANIFEST).exists()
+
+
+def test_the_manifest_lists_every_file_with_its_checksum(tmp_path: Path) -> None:
+    artifact, _ = Store(tmp_path).build(make_spec(), Maker(2))
+    manifest = json.loads((artifact.path / MANIFEST).read_text())
+    assert [part["file"] for part in manifest["parts"]] == [
+        "part-00000.parquet",
+        "part-00001.parquet",
+    ]
+    assert all(len(part["sha256"]) == 64 and part["rows"] == 1 for part in manifest["parts"])
+
+
+def test_derived_seeds_differ_and_repeat() -> None:
+    seeds = {derive_seed("run", iteration, 7) for iteration in range(100)}
+    assert len(seeds) == 100
+    assert derive_seed("run", 3, 7) == derive_seed("run", 3, 7)

@@ -1,0 +1,74 @@
+"""One vLLM engine for all tests here: its start is what costs."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from ratchet.policy import ModelConfig, Policy, base_policy
+from ratchet.prompts import PromptConfig
+from samplers.client import EngineClient
+from samplers.config import TransformersEngineConfig, VllmEngineConfig
+
+
+def _load_tiny() -> ModuleType:
+    path = Path(__file__).with_name("tiny.py")
+    spec = importlib.util.spec_from_file_location("samplers_tiny", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    return _load_tiny()
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory, tiny: Any) -> dict[str, Path]:
+    """Two full checkpoints of one shape, and an adapter for the first."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    one = tiny.save_model(folder / "one", seed=1)
+    two = tiny.save_model(folder / "two", seed=2)
+    return {"one": one, "two": two, "adapter": tiny.save_adapter(folder / "adapter", one)}
+
+
+@pytest.fixture(scope="session")
+def policies(checkpoints: dict[str, Path]) -> dict[str, Policy]:
+    one = base_policy(ModelConfig(path=str(checkpoints["one"])))
+    two = base_policy(ModelConfig(path=str(checkpoints["two"])))
+    adapter = str(checkpoints["adapter"])
+    adapted = Policy(fingerprint="adapted", model=one.model, adapter=adapter, iteration=0)
+    return {"one": one, "two": two, "adapted": adapted}
+
+
+@pytest.fixture(scope="session")
+def vllm_config() -> VllmEngineConfig:
+    pytest.importorskip("vllm.version", reason="vLLM is not installed")
+    return VllmEngineConfig(dtype="float32", max_num_seqs=8, enforce_eager=True)
+
+
+@pytest.fixture(scope="session")
+def vllm_client(
+    vllm_config: VllmEngineConfig, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EngineClient]:
+    log = tmp_path_factory.mktemp("engine") / "vllm.log"
+    with EngineClient(vllm_config, PromptConfig(), log, lora=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def transformers_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
+    log = tmp_path_factory.mktemp("engine") / "transformers.log"
+    config = TransformersEngineConfig(dtype="float32", batch_size=4, device="cpu")
+    with EngineClient(config, PromptConfig(), log) as client:
+        yield client

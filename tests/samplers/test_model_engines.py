@@ -1,0 +1,247 @@
+"""The engines that run a model: one vLLM and one transformers process serve all these tests."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratchet.engine import EngineDied, Group, Request, Sampling
+from ratchet.errors import InputError
+from ratchet.policy import Policy
+from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
+from samplers.client import EngineClient
+from samplers.config import TransformersEngineConfig, VllmEngineConfig
+
+GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=24, seed=0)
+SAMPLED = Sampling(temperature=1.0, top_p=1.0, max_tokens=24, seed=1)
+PROBLEMS = ["1 + 1", "what is 2 * 3?", "seven apples and 12 pears", "a", "9 - 4 = ?"]
+
+
+def requests(count: int = len(PROBLEMS), size: int = 1) -> list[Request]:
+    return [Request(f"p{i}", PROBLEMS[i % len(PROBLEMS)], size) for i in range(count)]
+
+
+def answers(
+    client: EngineClient, policy: Policy, sampling: Sampling = GREEDY, count: int = 5, size: int = 1
+) -> dict[str, list[str]]:
+    groups = client.generate(policy, sampling, requests(count, size))
+    return {g.problem_id: [o.completion for o in g.outputs] for g in groups}
+
+
+def one_group(client: EngineClient, policy: Policy, sampling: Sampling, request: Request) -> Group:
+    (group,) = client.generate(policy, sampling, [request])
+    return group
+
+
+def reference(folder: Path, problem: str, max_tokens: int, adapter: Path | None = None) -> str:
+    """Greedy answer of a fresh load of a checkpoint, token by token, with no engine of ours."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
+    if adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, adapter)
+    prompt = render_prompt(tokenizer, PromptConfig(), problem)
+    ids = prompt_token_ids(tokenizer, prompt)
+    drawn: list[int] = []
+    with torch.inference_mode():
+        while len(drawn) < max_tokens and tokenizer.eos_token_id not in drawn:
+            logits = model(torch.tensor([ids + drawn])).logits
+            drawn.append(int(logits[0, -1].argmax()))
+    text: str = tokenizer.decode(drawn, skip_special_tokens=True)
+    return text
+
+
+@pytest.fixture(params=["vllm", "transformers"])
+def client(request: pytest.FixtureRequest) -> EngineClient:
+    found: EngineClient = request.getfixturevalue(f"{request.param}_client")
+    return found
+
+
+def test_swapped_weights_answer_as_freshly_loaded_ones(
+    client: EngineClient, policies: dict[str, Policy], checkpoints: dict[str, Path]
+) -> None:
+    one = answers(client, policies["one"])
+    two = answers(client, policies["two"])
+    adapted = answers(client, policies["adapted"])
+    again = answers(client, policies["one"])
+    assert one == again
+    assert one != two
+    assert one != adapted
+    for index, problem in enumerate(PROBLEMS):
+        key = f"p{index}"
+        assert one[key] == [reference(checkpoints["one"], problem, 24)]
+        assert two[key] == [reference(checkpoints["two"], problem, 24)]
+        adapter = checkpoints["adapter"]
+        assert adapted[key] == [reference(checkpoints["one"], problem, 24, adapter)]
+
+
+def test_an_adapter_is_dropped_with_its_policy(
+    vllm_client: EngineClient, policies: dict[str, Policy]
+) -> None:
+    adapted = answers(vllm_client, policies["adapted"])
+    two = answers(vllm_client, policies["two"])
+    assert answers(vllm_client, policies["adapted"]) == adapted
+    assert answers(vllm_client, policies["two"]) == two
+
+
+def test_prompts_have_the_token_ids_of_their_text_and_one_bos(
+    client: EngineClient, policies: dict[str, Policy], checkpoints: dict[str, Path]
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(checkpoints["one"])
+    messages = [{"role": "user", "content": PROBLEMS[1]}]
+    templated = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, return_dict=False
+    )
+    group = one_group(client, policies["one"], GREEDY, Request("p", PROBLEMS[1], 1))
+    ids = prompt_token_ids(tokenizer, group.prompt)
+    assert ids == templated
+    assert ids.count(tokenizer.bos_token_id) == 1
+    assert group.num_prompt_tokens == len(ids)
+    assert len(tokenizer(group.prompt)["input_ids"]) == len(ids) + 1, "the trap is real"
+
+
+def test_a_prompt_that_does_not_fit_is_a_row_and_stops_nothing(
+    client: EngineClient, policies: dict[str, Policy]
+) -> None:
+    asked = [Request("long", "a" * 200, 2), Request("short", "a", 2)]
+    groups = {g.problem_id: g for g in client.generate(policies["one"], SAMPLED, asked)}
+    long = groups["long"]
+    assert long.error == "prompt_too_long"
+    assert long.num_prompt_tokens > 200
+    assert [(o.completion, o.finish_reason, o.num_tokens) for o in long.outputs] == [
+        ("", "error", 0)
+    ] * 2
+    assert groups["short"].error is None
+
+
+def test_a_completion_ends_at_the_end_of_the_context(
+    client: EngineClient, policies: dict[str, Policy], tiny: Any
+) -> None:
+    sampling = replace(SAMPLED, max_tokens=500)
+    group = one_group(client, policies["one"], sampling, Request("p", "a" * 90, 8))
+    assert {output.finish_reason for output in group.outputs} == {"stop", "length"}
+    for output in group.outputs:
+        used = group.num_prompt_tokens + output.num_tokens
+        assert used <= tiny.CONTEXT
+        assert (used == tiny.CONTEXT) == (output.finish_reason == "length")
+
+
+def test_a_stop_text_ends_a_completion_and_is_no_part_of_it(
+    client: EngineClient, policies: dict[str, Policy]
+) -> None:
+    whole = answers(client, policies["one"])["p0"][0]
+    stop = whole[len(whole) // 2]
+    group = one_group(client, policies["one"], replace(GREEDY, stop=(stop,)), requests()[0])
+    (output,) = group.outputs
+    assert output.completion == whole[: whole.index(stop)]
+    assert output.finish_reason == "stop"
+    assert output.num_tokens == whole.index(stop) + 1
+
+
+def test_a_seed_makes_sampling_repeat_and_attempts_differ(
+    client: EngineClient, policies: dict[str, Policy]
+) -> None:
+    first = answers(client, policies["one"], SAMPLED, count=40, size=4)
+    again = answers(client, policies["one"], SAMPLED, count=40, size=4)
+    other = answers(client, policies["one"], replace(SAMPLED, seed=2), count=40, size=4)
+    assert first == again
+    assert first != other
+    assert all(len(set(group)) > 1 for group in first.values())
+    assert first["p0"] != first["p5"], "the same problem asked twice is sampled twice"
+
+
+def test_a_large_group_comes_back_whole(
+    vllm_client: EngineClient, policies: dict[str, Policy]
+) -> None:
+    sampling = replace(SAMPLED, max_tokens=4, extra=(("logprobs", 0),))
+    group = one_group(vllm_client, policies["one"], sampling, Request("p", "1 + 1", 150))
+    assert len(group.outputs) == 150
+    assert all(o.logprob is not None and o.logprob <= 0 for o in group.outputs)
+    plain = one_group(vllm_client, policies["one"], GREEDY, requests()[0])
+    assert plain.outputs[0].logprob is None
+
+
+def test_an_abandoned_generate_leaves_nothing_for_the_next(
+    client: EngineClient, policies: dict[str, Policy]
+) -> None:
+    expected = answers(client, policies["one"])
+    stream = client.generate(policies["one"], SAMPLED, requests(200, size=4))
+    next(iter(stream))
+    stream.close()  # type: ignore[attr-defined]
+    assert answers(client, policies["one"]) == expected
+
+
+def test_the_device_can_be_released_between_two_generates(
+    client: EngineClient, policies: dict[str, Policy]
+) -> None:
+    before, pid = answers(client, policies["one"]), client.pid
+    client.release_device()
+    client.release_device()
+    assert answers(client, policies["one"]) == before
+    assert client.pid == pid
+
+
+def test_a_refused_sampling_parameter_is_the_users_error(
+    policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    config = TransformersEngineConfig(dtype="float32", device="cpu")
+    sampling = replace(SAMPLED, extra=(("top_k", -3),))
+    with (
+        EngineClient(config, PromptConfig(), tmp_path / "log") as client,
+        pytest.raises(InputError, match="top_k"),
+    ):
+        answers(client, policies["one"], sampling)
+
+
+def test_a_model_that_is_not_there_is_the_users_error(tmp_path: Path) -> None:
+    config = TransformersEngineConfig(dtype="float32", device="cpu")
+    missing = Policy(fingerprint="x", model=str(tmp_path / "no-model"))
+    with (
+        EngineClient(config, PromptConfig(), tmp_path / "log") as client,
+        pytest.raises(InputError, match="no-model"),
+    ):
+        answers(client, missing)
+
+
+def test_an_engine_argument_that_vllm_refuses_is_the_users_error(
+    vllm_config: VllmEngineConfig, policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    config = vllm_config.model_copy(update={"args": {"kv_cache_dtype": "int3"}})
+    with (
+        EngineClient(config, PromptConfig(), tmp_path / "log") as client,
+        pytest.raises(InputError, match="kv_cache_dtype"),
+    ):
+        answers(client, policies["one"])
+
+
+def test_an_adapter_larger_than_the_engine_keeps_room_for_is_named(
+    vllm_config: VllmEngineConfig, policies: dict[str, Policy], tmp_path: Path
+) -> None:
+    from samplers.vllm_engine import VllmEngine
+
+    (tmp_path / "adapter_config.json").write_text('{"r": 128}')
+    engine = VllmEngine(vllm_config, PromptConfig(), lora=True)
+    with pytest.raises(InputError, match=r"rank 128.*set engine.lora_rank = 128"):
+        engine._check_adapter(tmp_path)
+
+
+def test_a_killed_engine_answers_again_after_its_restart(
+    transformers_client: EngineClient, policies: dict[str, Policy]
+) -> None:
+    expected = answers(transformers_client, policies["one"])
+    stream = transformers_client.generate(policies["one"], SAMPLED, requests(100, size=4))
+    next(iter(stream))
+    assert transformers_client.pid is not None
+    os.kill(transformers_client.pid, signal.SIGKILL)
+    with pytest.raises(EngineDied, match="SIGKILL"):
+        list(stream)
+    assert answers(transformers_client, policies["one"]) == expected

@@ -1,0 +1,74 @@
+"""Tiny models and tokenizers with random weights, made in a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789 +-*/=?.<>\n"
+SPECIAL = ["<pad>", "<bos>", "<eos>"]
+TEMPLATE = (
+    "<bos>{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n"
+    "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+)
+CONTEXT = 128
+
+
+def save_tokenizer(folder: Path) -> Any:
+    """One token per character. It adds a BOS by itself, and its chat template writes one too."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {token: at for at, token in enumerate([*SPECIAL, *CHARACTERS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", vocabulary["<bos>"])]
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
+    )
+    fast.chat_template = TEMPLATE
+    fast.save_pretrained(folder)
+    return fast
+
+
+def save_model(folder: Path, seed: int) -> Path:
+    """A Qwen2 of some 30,000 weights, drawn wide enough that its greedy answers differ."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = save_tokenizer(folder)
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        initializer_range=0.3,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    Qwen2ForCausalLM(config).float().save_pretrained(folder)
+    return folder
+
+
+def save_adapter(folder: Path, base: Path, rank: int = 4) -> Path:
+    """A LoRA adapter for `base` whose two factors are both random, so that it changes answers."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(3)
+    settings = LoraConfig(
+        r=rank, lora_alpha=4 * rank, target_modules=["q_proj", "v_proj"], init_lora_weights=False
+    )
+    model = AutoModelForCausalLM.from_pretrained(base)
+    get_peft_model(model, settings).save_pretrained(folder)
+    return folder

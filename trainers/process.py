@@ -1,0 +1,202 @@
+"""A trainer in a process of its own: start it, follow it, explain its end.
+
+The worker writes one JSON object per line to its standard output; everything that libraries print
+goes to the log. Its standard input is a pipe that nobody writes to: when this process dies, the
+pipe ends and so does the worker, also below a launcher.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from ratchet.errors import InputError
+
+_TAIL_LINES = 20
+_QUIET = {
+    "ACCELERATE_DISABLE_RICH": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+}
+
+
+class TrainerDied(RuntimeError):
+    """The trainer's process was killed; what it had saved is used when it is started again."""
+
+
+class TrainerFailed(RuntimeError):
+    """The trainer stopped with an error; it would stop with the same one again."""
+
+
+class TrainingDiverged(TrainerFailed):
+    """The loss became infinite or no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """GPUs to train on by their ids; none means the CPU."""
+
+    gpus: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Processes that train, each on one device."""
+        return max(len(self.gpus), 1)
+
+
+def find_devices(wanted: int | None = None) -> Devices:
+    """The GPUs that CUDA would show, at most `wanted`; found without importing torch.
+
+    Raises:
+        InputError: if there are GPUs, but fewer than `wanted`.
+    """
+    gpus = _visible_gpus()
+    if wanted and gpus and wanted > len(gpus):
+        raise InputError(
+            f"train.devices={wanted}, but only {len(gpus)} GPUs are visible; lower it, or leave "
+            "it out to use all"
+        )
+    return Devices(tuple(gpus[:wanted]))
+
+
+def _visible_gpus() -> list[str]:
+    installed = _installed_gpus()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None or not installed:
+        return installed
+    chosen = []
+    for gpu in (part.strip() for part in visible.split(",")):
+        if not gpu or gpu == "-1":  # CUDA ignores all that follows an id that names no device.
+            break
+        chosen.append(gpu)
+    return chosen
+
+
+def _installed_gpus() -> list[str]:
+    if not shutil.which("nvidia-smi"):
+        return []
+    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    lines = [line for line in listing.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(index) for index in range(len(lines))]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to start: `module` (run as `python -m`) with the path of its job file."""
+
+    module: str
+    job: Path
+    devices: Devices
+    log: Path
+
+    def command(self) -> list[str]:
+        """One process on one device; accelerate's launcher where there are several."""
+        worker = ["-m", self.module, str(self.job)]
+        if self.devices.count == 1:
+            return [sys.executable, *worker]
+        launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines=1"]
+        options = [f"--num_processes={self.devices.count}", "--main_process_port=0"]
+        settled = ["--mixed_precision=no", "--dynamo_backend=no"]
+        return [sys.executable, *launcher, *options, *settled, *worker]
+
+    def environment(self) -> dict[str, str]:
+        gpus = ",".join(self.devices.gpus)
+        return {**os.environ, **_QUIET, "CUDA_VISIBLE_DEVICES": gpus}
+
+
+Follow = Callable[[Mapping[str, Any]], None]
+"""Takes each message of a worker."""
+
+
+def run_worker(launch: Launch, follow: Follow) -> None:
+    """Run a worker to its end.
+
+    Raises:
+        InputError: if the worker found that the user's input can't work.
+        TrainingDiverged: if it stopped at a loss that is no number.
+        TrainerFailed: if it stopped with any other error.
+        TrainerDied: if it ended without saying why, as a process that was killed does.
+    """
+    error: Mapping[str, Any] | None = None
+    launch.log.parent.mkdir(parents=True, exist_ok=True)
+    with launch.log.open("ab") as log, _started(launch, log) as process:
+        for message in _messages(process, log):
+            if message["event"] == "error":
+                error = error or message
+            else:
+                follow(message)
+        code = process.wait()
+    if error:
+        _raise(error, launch.log)
+    if code:
+        raise TrainerDied(
+            f"the trainer {_how_it_ended(code)} without an error of its own; if it was killed for "
+            "memory, lower train.device_batch_size or train.max_length"
+            f"\n{_tail(launch.log)}"
+        )
+
+
+@contextmanager
+def _started(launch: Launch, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        launch.command(),
+        env=launch.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+    )
+    try:
+        yield process
+    finally:
+        # The pipe's end stops workers below a launcher as well.
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
+        process.kill()
+        process.wait()
+
+
+def _messages(process: subprocess.Popen[bytes], log: IO[bytes]) -> Iterator[Mapping[str, Any]]:
+    """The worker's messages; other lines, which a launcher may print, go to the log."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(b'{"event"'):
+            yield json.loads(line)
+        else:
+            log.write(line)
+            log.flush()
+
+
+def _raise(error: Mapping[str, Any], log: Path) -> NoReturn:
+    message = str(error["message"])
+    match error["kind"]:
+        case "input":
+            raise InputError(message)
+        case "diverged":
+            raise TrainingDiverged(message)
+        case _:
+            raise TrainerFailed(f"the trainer stopped: {message}\n{_tail(log)}")
+
+
+def _how_it_ended(code: int) -> str:
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
+    return "\n".join([f"the last lines of {log}:", *(f"  {line}" for line in lines)])

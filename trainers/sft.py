@@ -1,0 +1,155 @@
+"""The SFT stage as the flow sees it: what it makes, and the process that makes it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ratchet.config import identity_settings
+from ratchet.errors import InputError
+from ratchet.faults import crash_point
+from ratchet.files import read_json, write_json
+from ratchet.identity import ArtifactSpec
+from ratchet.policy import Policy
+from ratchet.progress import Progress, Step, silent
+from ratchet.store import Artifact, Workspace
+from trainers.batches import BatchSplit
+from trainers.config import SftConfig
+from trainers.process import Launch, find_devices, run_worker
+
+STAGE = "train"
+VERSION = 1
+CHECKPOINT = "checkpoint"
+_WORK = "work"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainInputs:
+    """What one training starts from.
+
+    `rows` holds `SftRow` parts. `start` is the incumbent, `base` the base model; `start_from`
+    chooses between them. `redo` counts how often the user asked for this to be done again.
+    `log_path` lies outside the artifact, whose content it must not change.
+    """
+
+    rows: Artifact
+    start: Policy
+    base: Policy
+    iteration: int
+    seed: int
+    log_path: Path
+    redo: int = 0
+    progress: Progress = silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftJob:
+    """What the worker is told, as JSON: `rows` are Parquet files, paths are absolute."""
+
+    config: dict[str, Any]
+    start: dict[str, Any]
+    rows: list[str]
+    seed: int
+    split: dict[str, int]
+    state_folder: str
+    checkpoint: str
+    result: str
+    started_at: float
+    """Seconds since the epoch, when the worker was started."""
+
+
+def starting_policy(config: SftConfig, inputs: TrainInputs) -> Policy:
+    """The policy whose weights the training changes."""
+    return inputs.base if config.start_from == "base" else inputs.start
+
+
+def spec(config: SftConfig, inputs: TrainInputs) -> ArtifactSpec:
+    """What decides the checkpoint's content."""
+    settings = {**identity_settings(config), "seed": inputs.seed, "redo": inputs.redo}
+    start = starting_policy(config, inputs)
+    return ArtifactSpec(
+        stage=STAGE,
+        version=VERSION,
+        settings=settings,
+        inputs={"rows": inputs.rows.fingerprint, "start": start.fingerprint},
+    )
+
+
+def run(config: SftConfig, inputs: TrainInputs, out: Workspace) -> dict[str, Any]:
+    """Train, and leave the checkpoint's folder in `out`. Returns the metrics.
+
+    What an interrupted training saved of its state (`save_steps`) is gone on with.
+
+    Raises:
+        InputError: if the rows or settings can't make a training.
+        TrainingDiverged: if the loss became infinite or no number.
+        TrainerFailed: if the worker stopped with another error.
+        TrainerDied: if the worker was killed; call again to go on.
+    """
+    _check_rows(config, inputs.rows)
+    devices = find_devices(config.devices)
+    job = _job(config, inputs, out, BatchSplit.of(config, devices.count))
+    work = out.path / _WORK
+    work.mkdir(exist_ok=True)
+    shutil.rmtree(out.path / CHECKPOINT, ignore_errors=True)
+    write_json(work / "job.json", asdict(job))
+    launch = Launch("trainers.sft_worker", work / "job.json", devices, inputs.log_path)
+    run_worker(launch, lambda message: _report(inputs.progress, message))
+    return _take_result(job, out)
+
+
+def checkpoint_policy(artifact: Artifact, start: Policy, iteration: int) -> Policy:
+    """The policy that a training made of `start`: its own weights, or an adapter on `start`'s."""
+    folder = str((artifact.path / CHECKPOINT).resolve())
+    is_adapter = (artifact.path / CHECKPOINT / "adapter_config.json").exists()
+    return Policy(
+        fingerprint=artifact.fingerprint,
+        model=start.model if is_adapter else folder,
+        adapter=folder if is_adapter else None,
+        revision=start.revision if is_adapter else None,
+        trust_remote_code=start.trust_remote_code,
+        iteration=iteration,
+    )
+
+
+def _check_rows(config: SftConfig, rows: Artifact) -> None:
+    if rows.manifest.rows < config.min_rows:
+        raise InputError(
+            f"{rows.manifest.rows} training rows, fewer than train.min_rows={config.min_rows}, "
+            "so there is nothing to learn from; raise sampler.group_size, sample more problems, "
+            "or lower train.min_rows"
+        )
+
+
+def _job(config: SftConfig, inputs: TrainInputs, out: Workspace, split: BatchSplit) -> SftJob:
+    work = (out.path / _WORK).resolve()
+    return SftJob(
+        config=config.model_dump(mode="json"),
+        start=asdict(starting_policy(config, inputs)),
+        rows=[str(path.resolve()) for path in inputs.rows.part_files()],
+        seed=inputs.seed,
+        split=asdict(split),
+        # A state counts its micro-batches, so that of another split can't be gone on with.
+        state_folder=str(work / f"state-{split.devices}x{split.device_batch_size}"),
+        checkpoint=str(work / CHECKPOINT),
+        result=str(work / "result.json"),
+        started_at=time.time(),
+    )
+
+
+def _report(progress: Progress, message: Mapping[str, Any]) -> None:
+    note = f"loss {message['loss']:.3f}"
+    progress(Step(message["done"], message["total"], tokens=message["tokens"], note=note))
+
+
+def _take_result(job: SftJob, out: Workspace) -> dict[str, Any]:
+    metrics: dict[str, Any] = read_json(Path(job.result))
+    crash_point("before_rename")
+    os.replace(job.checkpoint, out.path / CHECKPOINT)
+    shutil.rmtree(out.path / _WORK)
+    return metrics
