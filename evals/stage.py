@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evals.config import EvalConfig
 from ratchet.answers import GRADER_VERSION, AnswerFormat, Grader
 from ratchet.config import identity_settings
-from ratchet.engine import Completer, Group, Output, Sampling
+from ratchet.engine import Completer, Group, Output, Request, Sampling
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.metrics import Interval, bootstrap_interval, wilson_interval
 from ratchet.policy import Policy
-from ratchet.progress import Progress, Step, silent
+from ratchet.progress import Progress, silent
 from ratchet.records import EvalRow, Problem
-from ratchet.sharding import ShardPlan, fill_shards
+from ratchet.sharding import Attempt, ShardPlan, fill_shards
 from ratchet.store import Artifact, Workspace
 
 VERSION = 1
@@ -65,43 +64,35 @@ def run(config: EvalConfig, inputs: EvalInputs, out: Workspace) -> dict[str, Any
         EngineDied: if the engine ended; finished shards are kept.
     """
     plan = ShardPlan.of(inputs.problems, config.shard_size, out)
-    seed = derive_seed(out.spec.identity, plan.missing)
+    attempt = Attempt(plan.num_missing_problems)
+    if plan.missing:
+        _answer(config, inputs, out, plan, attempt)
+    rows = [row for part in _parts(out, len(inputs.problems), config) for row in part]
+    tokens = sum(row.num_tokens for row in rows)
+    return {**summarize(rows, config.confidence), "tokens": tokens, **attempt.metrics()}
+
+
+def _answer(
+    config: EvalConfig, inputs: EvalInputs, out: Workspace, plan: ShardPlan, attempt: Attempt
+) -> None:
     sampling = Sampling(
         temperature=config.temperature,
         top_p=config.top_p,
         max_tokens=config.max_tokens,
-        seed=seed,
+        seed=derive_seed(out.spec.identity, plan.missing[0]),
         stop=config.stop,
         extra=tuple(config.params.items()),
     )
 
-    def to_rows(problem: Problem, group: Group) -> list[EvalRow]:
-        return [
-            _grade(inputs, problem, attempt, output) for attempt, output in enumerate(group.outputs)
-        ]
+    def generate(requests: Iterable[Request]) -> Iterator[Group]:
+        return inputs.completer.generate(inputs.policy, sampling, attempt.timed(requests))
 
-    started, done, correct, tokens = time.monotonic(), 0, 0, 0
-    shards = fill_shards(
-        plan,
-        out,
-        lambda requests: inputs.completer.generate(inputs.policy, sampling, requests),
-        config.group_size,
-        to_rows,
-        EvalRow,
-    )
-    for _, rows in shards:
-        done += 1
-        correct += sum(row.correct is True for row in rows)
-        tokens += sum(row.num_tokens for row in rows)
-        report = Step(done, plan.num_missing_problems, tokens, correct, done * config.group_size)
-        inputs.progress(report)
-    seconds = time.monotonic() - started
-    rows = [row for part in _parts(out, len(inputs.problems), config) for row in part]
-    return {
-        **summarize(rows, config.confidence),
-        "tokens": sum(row.num_tokens for row in rows),
-        "tokens_per_second": round(tokens / seconds, 1) if done else None,
-    }
+    def to_rows(problem: Problem, group: Group) -> list[EvalRow]:
+        outputs = enumerate(group.outputs)
+        return [_grade(inputs, problem, group, index, output) for index, output in outputs]
+
+    for _, rows in fill_shards(plan, out, generate, config.group_size, to_rows, EvalRow):
+        inputs.progress(attempt.add(rows, sum(row.correct is True for row in rows)))
 
 
 def _parts(out: Workspace, num_problems: int, config: EvalConfig) -> list[list[EvalRow]]:
@@ -109,10 +100,12 @@ def _parts(out: Workspace, num_problems: int, config: EvalConfig) -> list[list[E
     return [out.read_part(index, EvalRow) for index in range(shards)]
 
 
-def _grade(inputs: EvalInputs, problem: Problem, attempt: int, output: Output) -> EvalRow:
+def _grade(
+    inputs: EvalInputs, problem: Problem, group: Group, attempt: int, output: Output
+) -> EvalRow:
     answer: str | None = None
     correct: bool | None = False
-    reason = "sampling_error"
+    reason = group.error or "engine_error"
     if output.finish_reason != "error":
         grade = inputs.grader.grade(
             output.completion,

@@ -23,7 +23,7 @@ class Orm:
 
     def _verdict(self, problem: Problem, completion: Completion) -> Verdict:
         if completion.finish_reason == "error":
-            return self._rejected(completion, "sampling_error")
+            return self._rejected(completion, completion.error or "engine_error")
         grade = self._grader.grade(
             completion.completion,
             problem.reference_answer,

@@ -52,13 +52,19 @@ def _quiet_prefect(store: Path) -> None:
     """
     defaults = {
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        # Errors are told by `main`, once; Prefect's own record of them is in its UI.
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
     own_profile = Path("~/.prefect/profiles.toml").expanduser().exists()
     if not own_profile and "PREFECT_API_URL" not in os.environ:
-        defaults["PREFECT_HOME"] = str(store.resolve() / "prefect")
+        home = store.resolve() / "prefect"
+        home.mkdir(parents=True, exist_ok=True)
+        defaults["PREFECT_HOME"] = str(home)
+        # Seen with Prefect 3.7.7: by default this file lands below ~ even where PREFECT_HOME is set.
+        defaults["PREFECT_SERVER_MEMO_STORE_PATH"] = str(home / "memo_store.toml")
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
 
@@ -68,12 +74,15 @@ def _answer(value: Any) -> None:
 
 
 def _work(config: dict[str, Any], name: str, store: Path, as_json: bool) -> None:
-    """Run the flow, print the run, and leave with its exit code."""
+    """Check the input, run the flow, print the run, and leave with its exit code."""
+    from flows.preflight import preflight
+    from ratchet.ledger import Run
+    from ratchet.store import Store
+
+    preflight(config, name, Store(store))
     _quiet_prefect(store)
     from flows.improve import improve
     from flows.report import print_run, show
-    from ratchet.ledger import Run
-    from ratchet.store import Store
 
     promoted = improve(config, name, str(store.resolve()))
     shown = show(Run.open(Store(store), name))
@@ -175,15 +184,17 @@ def doctor(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
         typer.echo(f"{finding.what:<16} {finding.seen}{advice}")
 
 
+def _tell(text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+
+
 def main() -> None:
     """Entry point: errors become a message and an exit code, never a traceback for bad input."""
     try:
-        app(standalone_mode=True)
+        app()
     except InputError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {error}", markup=False)
+        _tell(f"error: {error}")
         sys.exit(Exit.BAD_INPUT)
-    except Exception as error:  # noqa: BLE001 - the process's last boundary: a message and exit 1
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"failed: {type(error).__name__}: {error}", markup=False
-        )
+    except (RuntimeError, OSError) as error:
+        _tell(f"failed: {type(error).__name__}: {error}")
         sys.exit(Exit.FAILED)

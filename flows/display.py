@@ -45,7 +45,8 @@ def headline(manifest: Manifest) -> str:
             low, high = 100 * metrics["low"], 100 * metrics["high"]
             return f"{100 * metrics['mean']:.1f} % [{low:.1f}, {high:.1f}], n={metrics['n']}"
         case "gate":
-            return f"{'promoted' if metrics['promoted'] else 'kept the incumbent'}: {metrics['reason']}"
+            outcome = "promoted" if metrics["promoted"] else "kept the incumbent"
+            return f"{outcome}: {metrics['reason']}"
         case _:
             return ""
 

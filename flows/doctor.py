@@ -31,7 +31,7 @@ _MIN_FREE_GB = 5.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `advice` says what would not work, and what to do; empty if all is well."""
+    """One thing looked at. `advice`: what would not work, and what to do; empty if all is well."""
 
     what: str
     seen: str

@@ -10,6 +10,7 @@ from prefect import flow
 from flows import stages
 from flows.config import stored_config
 from flows.display import Display
+from flows.preflight import problem_sets
 from flows.publish import publish_iteration, publish_outcome
 from flows.session import Place, Session, Standing, open_session
 from ratchet.store import Store
@@ -28,7 +29,7 @@ def improve(config: dict[str, Any], name: str, store: str) -> bool:
 
 
 def _loop(session: Session) -> bool:
-    sets = session.problem_sets()
+    sets = problem_sets(session.config, session.store)
     base = incumbent = stages.stand(session, None, session.base, sets)
     since_promotion = 0
     for iteration in range(session.config.iterations):

@@ -12,6 +12,7 @@ from rich.table import Table
 from ratchet.ledger import Entry, Run
 from ratchet.store import MANIFEST, Manifest, Store, load_manifest
 
+_TABLE_WIDTH = 132
 _INTERVAL = ("mean", "low", "high", "n")
 
 
@@ -97,12 +98,19 @@ def percent(interval: Mapping[str, Any] | None) -> str:
     return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
 
 
+def _wide_console() -> Console:
+    """A console on stdout in which a run's table needs no line breaks."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, _TABLE_WIDTH)
+    return console
+
+
 def print_run(shown: Mapping[str, Any], console: Console | None = None) -> None:
     """The run's table on stdout."""
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or _wide_console()
     table = Table(title=f"run {shown['run']}: {shown['state']}", title_justify="left")
     for name in ("iteration", "sampled", "accepted", "trained rows", "dev accuracy", "promoted"):
-        table.add_column(name, justify="left" if name == "promoted" else "right")
+        table.add_column(name, justify="left" if name == "promoted" else "right", no_wrap=True)
     table.add_row("base", "", "", "", percent(shown["base"]["dev"]), "")
     for row in shown["iterations"]:
         mark = "yes" if row["promoted"] else "no"
@@ -121,7 +129,7 @@ def print_run(shown: Mapping[str, Any], console: Console | None = None) -> None:
 
 def print_runs(store_root: Path, runs: list[Run], console: Console | None = None) -> None:
     """All runs of a store, one to a line."""
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or _wide_console()
     table = Table(title=f"runs in {store_root}", title_justify="left")
     for name in ("run", "state", "iterations", "test base", "test final"):
         table.add_column(name)

@@ -23,7 +23,6 @@ from ratchet.faults import crash_scope
 from ratchet.identity import ArtifactSpec
 from ratchet.ledger import Entry, Run
 from ratchet.policy import Policy, base_policy
-from ratchet.problem_set import ProblemSet, check_disjoint, load_set
 from ratchet.store import Artifact, Store, Workspace
 from samplers.client import EngineClient
 from samplers.config import engine_identity
@@ -92,18 +91,6 @@ class Session:
     def redo_count(self, place: Place) -> int:
         return self.run.redo_count(place.iteration, place.stage)
 
-    def problem_sets(self) -> dict[str, ProblemSet]:
-        """All sets of the config by name, loaded and checked to be disjoint."""
-        problems = self.config.problems
-        sources = {"train": problems.train, "dev": problems.dev, "test": problems.test}
-        sets = {name: load_set(self.store, name, source) for name, source in sources.items()}
-        guards = {g.name: load_set(self.store, g.name, g.problems) for g in self.config.guards}
-        check_disjoint(self.store, sets, problems.overlap_threshold)
-        for guard in guards.values():
-            pair = {"train": sets["train"], guard.name: guard}
-            check_disjoint(self.store, pair, problems.overlap_threshold)
-        return {**sets, **guards}
-
     def stage(self, place: Place, package: StagePackage, config: Any, inputs: Any) -> Artifact:
         """The artifact of a stage, as a Prefect task: reused, waited for, or made; then recorded.
 
@@ -123,11 +110,15 @@ class Session:
         started = time.monotonic()
         with self.display.stage(place.step) as shown, crash_scope(place.stage):
             inputs = replace(inputs, progress=shown.progress)
-            artifact, reused = self.store.build(
-                package.spec(config, inputs),
-                lambda out: package.run(config, inputs, out),
-                on_wait=shown.waiting,
-            )
+            try:
+                artifact, reused = self.store.build(
+                    package.spec(config, inputs),
+                    lambda out: package.run(config, inputs, out),
+                    on_wait=shown.waiting,
+                )
+            except (EngineDied, TrainerDied, OSError) as error:
+                self.display.line(f"{place.step}: {error}")
+                raise
             shown.finished(artifact.manifest, reused)
         self._record(place, artifact, reused, time.monotonic() - started)
         return artifact

@@ -1,16 +1,17 @@
 """Where a completion states its final answer.
 
-Rules, tried in this order under `answer_format="auto"`; within a rule the last match counts:
+Under `answer_format="auto"` these rules are tried, the surest first:
 
-- `boxed`: the last balanced `\\boxed{...}` or `\\fbox{...}` that is not empty;
-- `hash`: `#### 18`, GSM8K's own way;
-- `the_answer_is`: "The answer is 18.", up to the end of the sentence;
-- `answer_line`: a line `A: 18` or `Answer: 18`;
-- `last_number`: the last number of the text. Never under `auto`: where nobody stated an answer
-  there is none.
+- `json`: the field `"answer"` of an object; `answer_tag`: `<answer>18</answer>`; `boxed`: the last
+  balanced `\\boxed{...}` or `\\fbox{...}` (several that belong together are joined). Of these the
+  one that stands last counts, unless a "Final Answer: ..." follows it;
+- `hash`: `#### 18`; `the_answer_is`: "The answer is 18."; `answer_line`: a line `A: 18`;
+- `bold`: a last line that ends `**18**`; `latex`: a formula that ends the last sentence;
+  `conclusion`: "Therefore she has 18 left."; `whole`: a text that is nothing but an answer.
 
-A base model often goes on with a second problem after its answer ("Question: ..."). What follows
-such a heading is not read, so long as a final answer stands before it.
+`last_number`, the last number of the text, is never read under `auto`: where nobody stated an
+answer there is none. What follows the heading of a second problem ("Question: ...") or a chat
+model's marks is not read, so long as a final answer stands before it.
 """
 
 from __future__ import annotations
@@ -20,37 +21,86 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-AnswerFormat = Literal["auto", "boxed", "hash", "the_answer_is", "answer_line", "last_number"]
-Rule = Literal["boxed", "hash", "the_answer_is", "answer_line", "last_number"]
+from ratchet import answer_statements as statements
+from ratchet.answer_boxes import boxed_answer
+from ratchet.answer_json import json_answer
 
-AUTO_RULES: tuple[Rule, ...] = ("boxed", "hash", "the_answer_is", "answer_line")
+Rule = Literal[
+    "json",
+    "answer_tag",
+    "boxed",
+    "hash",
+    "the_answer_is",
+    "answer_line",
+    "bold",
+    "latex",
+    "conclusion",
+    "whole",
+    "last_number",
+]
+AnswerFormat = Literal[
+    "auto",
+    "boxed",
+    "hash",
+    "the_answer_is",
+    "answer_line",
+    "last_number",
+    "answer_tag",
+    "json",
+    "bold",
+    "latex",
+]
+
+SURE_RULES: tuple[Rule, ...] = ("json", "answer_tag", "boxed")
+PROSE_RULES: tuple[Rule, ...] = (
+    "hash",
+    "the_answer_is",
+    "answer_line",
+    "bold",
+    "latex",
+    "conclusion",
+    "whole",
+)
+_OPEN_ENDED: frozenset[Rule] = frozenset(
+    {"hash", "the_answer_is", "answer_line", "latex", "conclusion", "whole", "last_number"}
+)
+_FORMATS = frozenset(get_args(AnswerFormat))
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """A final answer, the rule that found it, and the offset just behind its text."""
+    """A final answer, the rule that found it, where its statement begins, and the offset behind.
+
+    `rivals` are other final answers of the same text that were not taken back; `is_whole` is
+    False where the text ended before the answer did; `read_until` is where a second problem
+    begins, or the text's end.
+    """
 
     answer: str
     rule: Rule
     end: int
+    start: int = 0
+    rivals: tuple[str, ...] = ()
+    is_whole: bool = True
+    read_until: int = 0
 
 
-_BRACE_TOKEN = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\[\\{}]|[{}]")
-_BARE_BOXED = re.compile(r"\\boxed ([^\s{}$]+)")
-_HASH = re.compile(r"####[ \t]*([^\n]+)")
-_THE_ANSWER_IS = re.compile(
-    r"(?:\bthe\s+(?:final\s+|correct\s+)?answer\s+is|\bfinal answer\**:)[:*\s]*", re.IGNORECASE
-)
-_STATED = re.compile(r"\\\[(?:(?!\\\]).){0,500}\\\]|[^\n]+", re.DOTALL)
-_ANSWER_LINE = re.compile(r"^[ \t]*\**(?:A|Answer|ANSWER)\**:\**[ \t]*([^\n]+)", re.MULTILINE)
-_NUMBER = re.compile(
-    r"(?:(?<![\w)}\]])[-+])?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+)?|\.\d+)"
-)
-_SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|\*\*(?=[\s.]|$)")
 _RUN_ON = re.compile(
-    r"^[ \t#*]*(?:Question|Problem|Q|Human|User|Instruction)(?:[ \t]+\d+)?\**[ \t]*:", re.MULTILINE
+    r"^[ \t]{0,8}(?:[#*>\-]{1,6}[ \t]{0,8})?(?:"
+    r"(?:(?:Next |New |Another |Second |Follow-up )?(?:Question|Problem|Exercise|Example)"
+    r"(?:[ \t]+\#?\d+)?|Q\d*|Human|User|Instruction|Input|Student)\**[ \t]*:"
+    r"|(?:Next |New |Another |Second )(?:question|problem)\b"
+    r"|(?:Question|Problem|Exercise)[ \t]+\d+\b"
+    r"|\#+[ \t]*(?:Question|Problem|Instruction|Exercise)\b"
+    r"|(?:\#+[ \t]*)?(?:Now,? )?(?:[Pp]lease (?:answer|solve)|[Ss]olve) (?:this|the following)\b"
+    r")"
+    r"|<\|(?:im_start|im_end|eot_id|eom_id|endoftext|end_of_text|start_header_id|end|user)\|>|</s>",
+    re.MULTILINE,
 )
-_CLOSERS = "*.!,; \t\r"
+_REQUEST = re.compile(
+    r"^[^\n]{0,80}?\b(?:solve|answer) the following (?:problem|question)\b", re.MULTILINE
+)
+_TAG = re.compile(r"<answer>(.*?)(</answer>|\Z)", re.DOTALL | re.IGNORECASE)
 
 
 def extract_answer(completion: str, answer_format: AnswerFormat = "auto") -> Extracted | None:
@@ -61,98 +111,130 @@ def extract_answer(completion: str, answer_format: AnswerFormat = "auto") -> Ext
     Raises:
         ValueError: if `answer_format` is unknown.
     """
-    if answer_format not in get_args(AnswerFormat):
+    if answer_format not in _FORMATS:
         known = ", ".join(get_args(AnswerFormat))
         raise ValueError(f"answer_format={answer_format!r} is unknown; it is one of {known}")
-    rules = AUTO_RULES if answer_format == "auto" else (answer_format,)
-    for text in _readings(completion):
-        for rule in rules:
-            if (found := _FINDERS[rule](text)) is not None:
-                return found
+    for start, end in _readings(completion):
+        text = completion[start:end] if start or end < len(completion) else completion
+        found = _auto(text) if answer_format == "auto" else _FINDERS[answer_format](text)
+        if found is not None:
+            return _placed(found, start, end)
     return None
+
+
+def _placed(found: Extracted, start: int, end: int) -> Extracted:
+    """`found` in the text from `start` to `end`, with offsets in the whole."""
+    return Extracted(
+        found.answer,
+        found.rule,
+        found.end + start,
+        found.start + start,
+        found.rivals,
+        found.is_whole,
+        end,
+    )
 
 
 def last_boxed(text: str) -> str | None:
     """The content of the last balanced `\\boxed{...}`, or None."""
-    found = _last_boxed(text)
+    found = boxed_answer(text)
     return found.answer if found else None
 
 
-def _readings(completion: str) -> Iterator[str]:
-    """The text before a run-on second problem, then the text with it."""
-    heading = next(
-        (m for m in _RUN_ON.finditer(completion) if completion[: m.start()].strip()), None
-    )
-    if heading:
-        yield completion[: heading.start()]
-    yield completion
+def may_be_cut(found: Extracted | None, completion: str) -> bool:
+    """Whether a length limit at the completion's end came before its answer, or within it."""
+    if found is None or found.rule == "last_number" or not found.is_whole:
+        return True
+    return found.rule in _OPEN_ENDED and found.end >= len(completion.rstrip(" \t.!*"))
 
 
-def _last_boxed(text: str) -> Extracted | None:
-    best: tuple[int, int] | None = None
-    opened: list[int | None] = []
-    for token in _BRACE_TOKEN.finditer(text):
-        symbol = token.group()
-        if symbol == "{":
-            opened.append(None)
-        elif symbol.endswith("{") and len(symbol) > 2:
-            opened.append(token.end())
-        elif symbol == "}" and opened:
-            start = opened.pop()
-            if start is not None and (best is None or start > best[0]):
-                best = (start, token.start()) if text[start : token.start()].strip() else best
-    if best is not None:
-        return Extracted(text[best[0] : best[1]].strip(), "boxed", best[1] + 1)
-    return _last_match(_BARE_BOXED, "boxed", text)
+def _readings(completion: str) -> Iterator[tuple[int, int]]:
+    """What to read first: behind the thoughts, up to a second problem; then with either; then all."""
+    start = completion.rfind("</think>") + len("</think>") if "</think>" in completion else 0
+    if start and not completion[start:].strip():
+        start = 0
+    heading = _heading(_RUN_ON, completion, start, len(completion))
+    if "the following" in completion:
+        heading = _heading(_REQUEST, completion, start, heading)
+    if heading < len(completion):
+        yield start, heading
+    yield start, len(completion)
+    if start:
+        yield 0, len(completion)
 
 
-def _last_hash(text: str) -> Extracted | None:
-    return _last_match(_HASH, "hash", text)
+def _heading(pattern: re.Pattern[str], text: str, start: int, end: int) -> int:
+    """Where the first match with some text before it begins; `end` where there is none."""
+    for match in pattern.finditer(text, start, end):
+        if text[start : match.start()].strip():
+            return match.start()
+    return end
 
 
-def _last_answer_line(text: str) -> Extracted | None:
-    return _last_match(_ANSWER_LINE, "answer_line", text)
+def _auto(text: str) -> Extracted | None:
+    sure = [found for rule in SURE_RULES if (found := _FINDERS[rule](text))]
+    if sure:
+        last = max(sure, key=lambda found: found.end)
+        final = statements.final_phrase(text, last.end)
+        return _of(final, "the_answer_is") if final else last
+    for rule in PROSE_RULES:
+        if (found := _FINDERS[rule](text)) is not None:
+            return found
+    return None
 
 
-def _last_number(text: str) -> Extracted | None:
-    return _last_match(_NUMBER, "last_number", text)
-
-
-def _last_sentence(text: str) -> Extracted | None:
-    opening = _last(_THE_ANSWER_IS, text)
-    stated = _STATED.match(text, opening.end()) if opening else None
-    if stated is None:
+def _of(found: statements.Statement | None, rule: Rule) -> Extracted | None:
+    if found is None:
         return None
-    start, end = stated.span()
-    stop = _SENTENCE_END.search(text, start + 1, end)
-    end = stop.start() if stop else end
-    subject = text.rfind(" is ", start, end)
-    return _trimmed(text, start if subject < 0 else subject + 4, end, "the_answer_is")
+    return Extracted(found.answer, rule, found.end, found.start, found.rivals)
 
 
-def _last_match(pattern: re.Pattern[str], rule: Rule, text: str) -> Extracted | None:
-    match = _last(pattern, text)
-    return _trimmed(text, *match.span(match.lastindex or 0), rule) if match else None
+def _boxed(text: str) -> Extracted | None:
+    found = boxed_answer(text)
+    return Extracted(found.answer, "boxed", found.end, found.start, found.rivals) if found else None
 
 
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    last = None
-    for last in pattern.finditer(text):  # noqa: B007
-        pass
-    return last
+def _json(text: str) -> Extracted | None:
+    found = json_answer(text)
+    if found is None:
+        return None
+    answer = last_boxed(found.value) or found.value
+    return Extracted(answer, "json", found.end, found.start, is_whole=found.is_whole)
 
 
-def _trimmed(text: str, start: int, end: int, rule: Rule) -> Extracted | None:
-    answer = text[start:end].rstrip(_CLOSERS).lstrip("* \t")
-    return (
-        Extracted(answer, rule, start + len(text[start:end].rstrip(_CLOSERS))) if answer else None
-    )
+def _tag(text: str) -> Extracted | None:
+    if "<answer>" not in text.lower():
+        return None
+    tags = [match for match in _TAG.finditer(text) if match[1].strip()]
+    if not tags:
+        return None
+    last = tags[-1]
+    inside = last_boxed(last[1]) or _stated_in(last[1].strip())
+    said = dict.fromkeys(match[1].strip() for match in tags)
+    rivals = tuple(said)[:-1] if len(said) > 1 else ()
+    return Extracted(inside, "answer_tag", last.end(), last.start(), rivals, bool(last[2]))
 
 
-_FINDERS: dict[Rule, Callable[[str], Extracted | None]] = {
-    "boxed": _last_boxed,
-    "hash": _last_hash,
-    "the_answer_is": _last_sentence,
-    "answer_line": _last_answer_line,
-    "last_number": _last_number,
+def _stated_in(content: str) -> str:
+    stated = statements.phrase(content) or statements.answer_line(content)
+    return stated.answer if stated else content
+
+
+def _prose(rule: Rule, find: Callable[[str], statements.Statement | None]) -> Finder:
+    return lambda text: _of(find(text), rule)
+
+
+Finder = Callable[[str], Extracted | None]
+_FINDERS: dict[str, Finder] = {
+    "json": _json,
+    "answer_tag": _tag,
+    "boxed": _boxed,
+    "hash": _prose("hash", statements.hash_line),
+    "the_answer_is": _prose("the_answer_is", statements.phrase),
+    "answer_line": _prose("answer_line", statements.answer_line),
+    "bold": _prose("bold", statements.bold_line),
+    "latex": _prose("latex", statements.last_math),
+    "conclusion": _prose("conclusion", statements.conclusion),
+    "whole": _prose("whole", statements.whole),
+    "last_number": _prose("last_number", statements.last_number),
 }

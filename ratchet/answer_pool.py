@@ -21,12 +21,24 @@ from pathlib import Path
 from socket import socketpair
 from typing import IO, Literal
 
+from ratchet.answer_policy import DEFAULT_POLICY, Policy
+
 START_SECONDS = 120.0
 """How long a worker may take to import SymPy, on a busy machine."""
+TRIES = 10
+"""Workers in a row that may be killed from outside during one comparison."""
 WALL_FACTOR = 5
 """A worker that is not done after this many times its CPU limit is stuck, and is killed."""
 
-Outcome = Literal["equal", "different", "timeout", "error"]
+Ending = Literal["equal", "different", "timeout", "memory", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a comparison ended; `disagreed` where the symbolic and the numeric method differed."""
+
+    ending: Ending
+    disagreed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +46,7 @@ class WorkerLimits:
     """What one comparison may cost: CPU seconds, and bytes of the worker's address space."""
 
     seconds: float = 2.0
-    memory_bytes: int = 1 << 30
+    memory_bytes: int = 512 << 20
 
 
 class WorkerDiedError(Exception):
@@ -53,23 +65,24 @@ class Worker:
         self._connection = Connection(ours.detach())
         self._await_ready()
 
-    def compare(self, reference: str, answer: str) -> Outcome:
-        """Whether two LaTeX texts are equal as mathematics.
+    def compare(self, question: bytes) -> Outcome:
+        """The outcome of one comparison, as `ratchet.answer_worker` is asked for it.
 
         Raises:
             WorkerDiedError: if the process was ended from outside.
         """
         try:
-            self._connection.send_bytes(json.dumps([reference, answer]).encode())
+            self._connection.send_bytes(question)
             if not self._connection.poll(self._limits.seconds * WALL_FACTOR):
                 self.kill()
-                return "timeout"
+                return Outcome("timeout")
             reply = json.loads(self._connection.recv_bytes())
         except (EOFError, OSError):
             return self._outcome_of_death()
-        if "equal" not in reply:
-            return "error"
-        return "equal" if reply["equal"] else "different"
+        if "equal" in reply:
+            return Outcome("equal" if reply["equal"] else "different", reply["disagreed"])
+        self.kill()  # what a failed comparison left behind must not reach the next one
+        return Outcome("memory" if reply["error"] == "memory" else "error")
 
     @property
     def alive(self) -> bool:
@@ -93,9 +106,9 @@ class Worker:
         code = self._process.returncode
         self.kill()
         if code == -signal.SIGPROF:
-            return "timeout"
-        if code == -signal.SIGSEGV:
-            return "error"
+            return Outcome("timeout")
+        if code in (-signal.SIGSEGV, -signal.SIGABRT):
+            return Outcome("memory")  # C code that got no memory, or ran over its stack
         raise WorkerDiedError(f"exit status {code}")
 
     def _await_ready(self) -> None:
@@ -143,16 +156,18 @@ class WorkerPool:
         self._closed: bool
         self._reset()
 
-    def compare(self, reference: str, answer: str) -> Outcome:
-        """The outcome of one comparison; a worker killed from outside costs a second try.
+    def compare(self, reference: str, answer: str, policy: Policy = DEFAULT_POLICY) -> Outcome:
+        """The outcome of one comparison; a worker killed from outside costs another try.
 
         Raises:
             RuntimeError: if workers cannot start.
         """
-        for _ in range(3):
+        settings = policy.model_dump(exclude_defaults=True)
+        question = json.dumps([reference, answer, settings]).encode()
+        for _ in range(TRIES):
             with suppress(WorkerDiedError), self._lent() as worker:
-                return worker.compare(reference, answer)
-        return "error"
+                return worker.compare(question)
+        return Outcome("error")
 
     def close(self) -> None:
         """End the idle workers; those at work end when they are handed back."""

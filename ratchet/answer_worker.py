@@ -1,20 +1,16 @@
 """One process that compares two answers symbolically, and may be killed at any time.
 
-It reads `[reference, answer]` from the socket whose descriptor it is given, as JSON, and answers
-`{"equal": true}` or `{"error": "..."}`; no pickle goes either way. At the end of its input (its
-parent is gone) it ends. Each comparison runs under the kernel's own limits: address space
-(RLIMIT_AS), and CPU time (ITIMER_PROF with SIGPROF's default action), which stop even a loop in C.
-CPU time is what counts, so that a busy machine changes no verdict.
-
-Only LaTeX is parsed, by a grammar: Math-Verify's plain-expression parser, which goes through
-`eval`, is not used.
+It reads `[reference, answer, policy]` from the socket whose descriptor it is given, as JSON, and
+answers `{"equal": true, "disagreed": false}` or `{"error": "..."}`; no pickle goes either way. At
+the end of its input (its parent is gone) it ends. Each comparison runs under the kernel's own
+limits: address space (RLIMIT_AS), and CPU time (ITIMER_PROF with SIGPROF's default action), which
+stop even a loop in C. CPU time is what counts, so that a busy machine changes no verdict.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import resource
 import signal
@@ -23,7 +19,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-Compare = Callable[[str, str], bool]
+Compare = Callable[[str, str, dict[str, Any]], dict[str, Any]]
 
 
 def main() -> None:
@@ -32,50 +28,42 @@ def main() -> None:
     connection = Connection(descriptor)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     compare = _load_compare()
-    compare(r"\frac{1}{2}", "0.5")
+    compare(r"\frac{1}{2}+x", r"x+0.5", {})
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     with contextlib.suppress(EOFError, OSError):
         connection.send_bytes(b"ready")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
         while True:
-            reference, answer = json.loads(connection.recv_bytes())
+            reference, answer, policy = json.loads(connection.recv_bytes())
             signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
-            reply = _reply(compare, reference, answer)
+            reply = _reply(compare, reference, answer, policy)
             signal.setitimer(signal.ITIMER_PROF, 0)
             connection.send_bytes(json.dumps(reply).encode())
 
 
-def _reply(compare: Compare, reference: str, answer: str) -> dict[str, Any]:
+def _reply(compare: Compare, reference: str, answer: str, policy: dict[str, Any]) -> dict[str, Any]:
     try:
-        return {"equal": compare(reference, answer)}
+        return compare(reference, answer, policy)
+    except MemoryError:
+        return {"error": "memory"}
     except Exception as error:  # noqa: BLE001  the one place where a failed comparison is recorded
         return {"error": f"{type(error).__name__}: {error!s:.200}"}
 
 
 def _load_compare() -> Compare:
-    """Math-Verify's comparison, without its own alarms, which only work in a main thread."""
-    from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
-    from math_verify import LatexExtractionConfig, parse, verify
+    """The comparison, with everything heavy imported."""
+    from ratchet.answer_policy import Policy
+    from ratchet.answer_symbolic import Comparer, SwallowedErrors
+    from ratchet.answer_tiers import compare_fully
 
-    logging.getLogger("math_verify").setLevel(logging.CRITICAL)
-    # Units were dealt with before; Math-Verify would also drop the `m` of `2m`.
-    spelling = NormalizationConfig(
-        units=False, malformed_operators=True, nits=True, boxed="none", equations=False
-    )
-    config = [LatexExtractionConfig(boxed_match_priority=-1, normalization_config=spelling)]
+    errors = SwallowedErrors()
 
-    def read(text: str) -> list[Any]:
-        parsed: list[Any] = parse(
-            f"${text}$", config, "no_fallback", parsing_timeout=None, raise_on_error=True
-        )
-        return parsed
-
-    def compare(reference: str, answer: str) -> bool:
-        gold, given = read(reference), read(answer)
-        return bool(
-            gold and given and verify(gold, given, timeout_seconds=None, raise_on_error=True)
-        )
+    def compare(reference: str, answer: str, policy: dict[str, Any]) -> dict[str, Any]:
+        chosen = Policy(**policy)
+        comparer = Comparer(chosen, errors)
+        equal = compare_fully(reference, answer, chosen, comparer.equal)
+        return {"equal": equal, "disagreed": comparer.disagreed}
 
     return compare
 

@@ -1,80 +1,98 @@
 """The one grader: what decides that a completion's final answer equals the reference.
 
 Filters, evaluation and the GRPO reward all ask here. The answer is found by
-`ratchet.answer_extraction`, compared as text and as an exact number by `ratchet.answer_forms`, and
-only then, in a process that can be killed, symbolically by Math-Verify. Nothing that a model wrote
-is ever evaluated as Python.
+`ratchet.answer_extraction`, compared as text, as exact numbers and part by part by
+`ratchet.answer_tiers`, and only then, in a process that can be killed, symbolically by Math-Verify.
+Nothing that a model wrote is ever evaluated as Python. docs/verifier.md tells the policy.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import threading
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Literal, Self
 
-from ratchet.answer_extraction import AnswerFormat, Extracted, extract_answer
-from ratchet.answer_forms import MAX_LENGTH, compare_plain, forms_of, refusal
-from ratchet.answer_pool import WorkerLimits, WorkerPool
+from ratchet.answer_boxes import open_box
+from ratchet.answer_extraction import AnswerFormat, Extracted, Rule, extract_answer, may_be_cut
+from ratchet.answer_guards import GuardReason, guard_completion, guard_wrong, repeats_problem
+from ratchet.answer_limits import MAX_LENGTH, refusal
+from ratchet.answer_policy import DEFAULT_POLICY, Policy
+from ratchet.answer_pool import Ending, WorkerLimits, WorkerPool
+from ratchet.answer_tiers import PlainReason, Tier, compare_plain
 
-GRADER_VERSION = 1
+GRADER_VERSION = 2
 """Counts up whenever a verdict may change, so that what was graded before is graded again."""
 
 __all__ = [
+    "DEFAULT_POLICY",
     "GRADER_VERSION",
     "AnswerFormat",
     "Extracted",
     "Grade",
     "Grader",
     "GradingTask",
+    "Judged",
+    "Policy",
+    "Reason",
     "WorkerLimits",
     "extract_answer",
 ]
 
-Reason = Literal[
-    "equal_string",
-    "equal_number",
-    "equal_symbolic",
-    "different",
-    "no_answer",
-    "truncated",
-    "timeout",
-    "grader_error",
-]
-
+Failure = Literal["timeout", "memory", "grader_error"]
+Reason = (
+    PlainReason
+    | GuardReason
+    | Failure
+    | Literal["equal_symbolic", "too_large", "no_answer", "truncated"]
+)
 Pair = tuple[str, str]
 Run = Callable[[Callable[[], None]], object]
 
-_CORRECT: dict[Reason, bool | None] = {
-    "equal_string": True,
-    "equal_number": True,
-    "equal_symbolic": True,
-    "different": False,
-    "no_answer": False,
-    "truncated": False,
-    "timeout": None,
-    "grader_error": None,
-}
-_SYMBOLIC: dict[str, Reason] = {
+FAILURES: frozenset[str] = frozenset({"timeout", "memory", "grader_error"})
+_SYMBOLIC: dict[Ending, Reason] = {
     "equal": "equal_symbolic",
     "different": "different",
     "timeout": "timeout",
+    "memory": "memory",
     "error": "grader_error",
 }
+MAX_COMPLETION = 1_000_000
+"""Characters of a completion that are still read."""
+WINDOW = 2_000
+"""Completions that `grade_stream` holds at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """The verdict on one completion. `correct` is None where the grader could not say."""
+    """The verdict on one completion. `correct` is None where the grader could not say.
+
+    `rule` found the answer and `tier` compared it (None where nothing did). `disagreed` where the
+    symbolic comparison and its numeric second came to different ends; numbers had the last word.
+    """
 
     answer: str | None
     correct: bool | None
     reason: Reason
+    rule: Rule | None = None
+    tier: Tier | None = None
+    disagreed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How an answer stands to a reference."""
+
+    reason: Reason
+    tier: Tier | None = None
+    disagreed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,8 @@ class GradingTask:
     reference_answer: str
     finish_reason: str = "stop"
     answer_format: AnswerFormat = "auto"
+    problem: str | None = None
+    policy: Policy = DEFAULT_POLICY
 
 
 class Grader:
@@ -149,114 +169,191 @@ class Grader:
         reference_answer: str,
         finish_reason: str = "stop",
         answer_format: AnswerFormat = "auto",
+        *,
+        problem: str | None = None,
+        policy: Policy = DEFAULT_POLICY,
     ) -> Grade:
         """The grade of one completion; whatever its text, no exception and no hang.
 
         A `finish_reason` of "length" makes a missing answer, or one that the limit may have cut
-        in two, `truncated`.
+        in two, `truncated`. `problem` is the problem's text, for the guard against repeating it.
 
         Raises:
             ValueError: if `answer_format` is unknown.
             RuntimeError: if the workers cannot start.
         """
-        task = GradingTask(completion, reference_answer, finish_reason, answer_format)
-        return self._begin(task, _run_now)()
+        task = GradingTask(
+            completion, reference_answer, finish_reason, answer_format, problem, policy
+        )
+        return _finished(self._begin(task, _run_now))
 
     def grade_many(self, tasks: Iterable[GradingTask]) -> list[Grade]:
         """The grades of many completions, in their order; symbolic work on all workers at once."""
+        return list(self.grade_stream(tasks))
+
+    def grade_stream(self, tasks: Iterable[GradingTask], window: int = WINDOW) -> Iterator[Grade]:
+        """As `grade_many`, holding at most `window` completions at a time."""
+        waiting: deque[Grade | Callable[[], Grade]] = deque()
         with ThreadPoolExecutor(self._workers) as threads:
-            waiting = [self._begin(task, threads.submit) for task in tasks]
-            return [grade() for grade in waiting]
+            for task in tasks:
+                waiting.append(self._begin(task, threads.submit))
+                while waiting and (len(waiting) >= window or isinstance(waiting[0], Grade)):
+                    yield _finished(waiting.popleft())
+            while waiting:
+                yield _finished(waiting.popleft())
 
-    def compare(self, reference_answer: str, answer: str) -> Reason:
+    def compare(
+        self, reference_answer: str, answer: str, policy: Policy = DEFAULT_POLICY
+    ) -> Reason:
         """How an answer stands to its reference; each distinct pair is compared once."""
-        return self._verdict((reference_answer, answer), _run_now).result()
+        return self.judge(reference_answer, answer, policy).reason
 
-    def _begin(self, task: GradingTask, run: Run) -> Callable[[], Grade]:
+    def judge(
+        self, reference_answer: str, answer: str, policy: Policy = DEFAULT_POLICY
+    ) -> Judged:
+        """As `compare`, with the tier that decided."""
+        return _known(self._verdict((reference_answer, answer), policy, _run_now))
+
+    def _begin(self, task: GradingTask, run: Run) -> Grade | Callable[[], Grade]:
         """Extract and compare as far as is cheap, leave the rest to `run`; the grade on call."""
+        if len(task.completion) > MAX_COMPLETION:
+            return _TOO_LONG
         found = extract_answer(task.completion, task.answer_format)
-        if task.finish_reason == "length" and _may_be_cut(found, task.completion):
-            return lambda: Grade(None, False, "truncated")
+        if task.finish_reason == "length" and may_be_cut(found, task.completion):
+            return _TRUNCATED
         if found is None:
-            return lambda: Grade(None, False, "no_answer")
-        answer, verdict = found.answer, self._verdict((task.reference_answer, found.answer), run)
-        return lambda: _grade_of(answer, verdict.result())
+            return _NO_ANSWER
+        if (trick := guard_completion(task.completion, found, task.policy)) is not None:
+            return Grade(found.answer, False, trick, found.rule)
+        if found.rivals and self._contradicts_itself(found, task.policy):
+            return Grade(found.answer, False, "several_answers", found.rule)
+        verdict = self._verdict((task.reference_answer, found.answer), task.policy, run)
+        if isinstance(verdict, Judged):
+            return _grade_of(task, found, verdict)
+        return lambda: _grade_of(task, found, verdict.result())
 
-    def _verdict(self, pair: Pair, run: Run) -> Future[Reason]:
+    def _contradicts_itself(self, found: Extracted, policy: Policy) -> bool:
+        """Whether any of the other final answers says something else."""
+        if policy.several_answers == "last":
+            return False
+        rivals = found.rivals[:3] if len(found.rivals) < 4 else found.rivals[:1]
+        return any(
+            not self.compare(rival, found.answer).startswith("equal") for rival in rivals
+        )
+
+    def _verdict(self, pair: Pair, policy: Policy, run: Run) -> Judged | Future[Judged]:
         """The verdict on (reference, answer), perhaps still to come."""
-        verdict, is_mine = self._remembered(pair)
-        if is_mine:
-            with self._handing_errors_to(verdict, pair):
-                self._decide(verdict, pair, run)
+        key = (policy, *pair)
+        known = self._memo.get(key)
+        if known is not None and self._owner == os.getpid():
+            return known
+        verdict, is_mine = self._remembered(key)
+        if is_mine and isinstance(verdict, Future):
+            with self._handing_errors_to(verdict, key):
+                self._decide(verdict, key, run)
+            if verdict.done():
+                return verdict.result()
         return verdict
 
-    def _decide(self, verdict: Future[Reason], pair: Pair, run: Run) -> None:
-        reference, answer = forms_of(_bare_reference(pair[0]), pair[1])
-        if not pair[0].strip():
-            verdict.set_result("grader_error")
-        elif (reason := compare_plain(reference, answer)) is not None:
-            verdict.set_result(reason)
-        elif refusal(reference.text) or refusal(answer.text):
-            verdict.set_result("grader_error")
+    def _decide(self, verdict: Future[Judged], key: Key, run: Run) -> None:
+        policy, reference, answer = key
+        reference = _bare_reference(reference)
+        if not reference.strip():
+            self._settle(verdict, key, Judged("grader_error"))
+        elif (plain := compare_plain(reference, answer, policy)) is not None:
+            self._settle(verdict, key, Judged(plain.reason, plain.tier))
+        elif refusal(answer):
+            self._settle(verdict, key, Judged("too_large"))
+        elif refusal(reference):
+            self._settle(verdict, key, Judged("grader_error"))
         else:
-            run(lambda: self._decide_symbolically(verdict, pair, (reference.text, answer.text)))
+            run(lambda: self._decide_symbolically(verdict, key, (reference, answer)))
 
-    def _decide_symbolically(self, verdict: Future[Reason], pair: Pair, texts: Pair) -> None:
-        with self._handing_errors_to(verdict, pair):
-            verdict.set_result(_SYMBOLIC[self._pool.compare(*texts)])
+    def _decide_symbolically(self, verdict: Future[Judged], key: Key, texts: Pair) -> None:
+        with self._handing_errors_to(verdict, key):
+            outcome = self._pool.compare(*texts, key[0])
+            tier: Tier | None = "symbolic" if outcome.ending in ("equal", "different") else None
+            self._settle(verdict, key, Judged(_SYMBOLIC[outcome.ending], tier, outcome.disagreed))
+
+    def _settle(self, verdict: Future[Judged], key: Key, judged: Judged) -> None:
+        with self._lock:
+            if key in self._memo:
+                self._memo[key] = judged
+        verdict.set_result(judged)
 
     @contextmanager
-    def _handing_errors_to(self, verdict: Future[Reason], pair: Pair) -> Iterator[None]:
+    def _handing_errors_to(self, verdict: Future[Judged], key: Key) -> Iterator[None]:
         """An error reaches all who wait for the verdict, and is not remembered."""
         try:
             yield
         except BaseException as error:
             with self._lock:
-                self._memo.pop(pair, None)
+                self._memo.pop(key, None)
             if not verdict.done():
                 verdict.set_exception(error)
             raise
 
-    def _remembered(self, pair: Pair) -> tuple[Future[Reason], bool]:
+    def _remembered(self, key: Key) -> tuple[Judged | Future[Judged], bool]:
         """The pair's verdict, and whether it is the caller's to find."""
-        if sum(map(len, pair)) > 2 * MAX_LENGTH:
+        if len(key[1]) + len(key[2]) > 2 * MAX_LENGTH:
             return Future(), True
         if self._owner != os.getpid():
             self._reset()
         with self._lock:
-            if (verdict := self._memo.get(pair)) is not None:
-                self._memo.move_to_end(pair)
+            if (verdict := self._memo.get(key)) is not None:
                 return verdict, False
-            verdict = self._memo[pair] = Future()
+            mine: Future[Judged] = Future()
+            self._memo[key] = mine
             if len(self._memo) > self._memo_size:
-                self._memo.popitem(last=False)
-            return verdict, True
+                del self._memo[next(iter(self._memo))]
+            return mine, True
 
     def _reset(self) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
-        self._memo: OrderedDict[tuple[str, str], Future[Reason]] = OrderedDict()
+        self._memo: dict[Key, Judged | Future[Judged]] = {}
         self._pool = WorkerPool(self._workers, self._limits)
+
+
+_PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+Key = tuple[Policy, str, str]
+_TOO_LONG = Grade(None, False, "too_large")
+_TRUNCATED = Grade(None, False, "truncated")
+_NO_ANSWER = Grade(None, False, "no_answer")
 
 
 def _run_now(work: Callable[[], None]) -> None:
     work()
 
 
-def _grade_of(answer: str, reason: Reason) -> Grade:
-    return Grade(answer, _CORRECT[reason], reason)
+def _finished(grade: Grade | Callable[[], Grade]) -> Grade:
+    return grade if isinstance(grade, Grade) else grade()
 
 
-def _may_be_cut(found: Extracted | None, completion: str) -> bool:
-    """Whether the length limit came before the answer, or right at its end."""
-    if found is None or found.rule == "last_number":
-        return True
-    return found.rule != "boxed" and found.end >= len(completion)
+def _known(verdict: Judged | Future[Judged]) -> Judged:
+    return verdict if isinstance(verdict, Judged) else verdict.result()
 
 
+def _grade_of(task: GradingTask, found: Extracted, judged: Judged) -> Grade:
+    """The grade that a comparison comes to, once the guards have seen it."""
+    reference, reason = _bare_reference(task.reference_answer), judged.reason
+    correct: bool | None = reason.startswith("equal")
+    if reason == "different":
+        reason = guard_wrong(reference, found.answer) or reason
+    elif correct and task.problem and repeats_problem(task.problem, reference, found.answer):
+        correct, reason = False, "repeats_problem"
+    elif reason in FAILURES:
+        correct = None
+    return Grade(found.answer, correct, reason, found.rule, judged.tier, judged.disagreed)
+
+
+@lru_cache(maxsize=20_000)
 def _bare_reference(reference_answer: str) -> str:
     """The answer inside a reference that still wears its box or its `####`."""
-    if "boxed" in reference_answer or "####" in reference_answer:
+    marked = "boxed" in reference_answer or "####" in reference_answer
+    if marked or (len(reference_answer) > 200 and len(_PROSE.findall(reference_answer)) > 20):
         found = extract_answer(reference_answer, "auto")
-        return found.answer if found else reference_answer
+        if found is None or found.rule in ("latex", "conclusion", "whole"):
+            return open_box(reference_answer) or (found.answer if found else reference_answer)
+        return found.answer
     return reference_answer

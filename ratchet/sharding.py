@@ -6,10 +6,13 @@ all missing shards are handed to the engine as one stream, so there is no barrie
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from ratchet.engine import Group, Request
+from ratchet.progress import Step
 from ratchet.records import Problem, RowT
 from ratchet.store import Workspace
 
@@ -36,6 +39,45 @@ class ShardPlan:
     @property
     def num_missing_problems(self) -> int:
         return sum(len(self.shard(index)) for index in self.missing)
+
+
+class HasTokens(Protocol):
+    """A row that counts its tokens."""
+
+    @property
+    def num_tokens(self) -> int: ...
+
+
+@dataclass
+class Attempt:
+    """What one attempt at a stage has done so far, and how long the engine worked for it."""
+
+    total: int
+    done: int = 0
+    tokens: int = 0
+    completions: int = 0
+    accepted: int | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    def timed(self, requests: Iterable[Request]) -> Iterator[Request]:
+        """`requests`, with the clock set at the moment the first is taken."""
+        self.began = time.monotonic()
+        yield from requests
+
+    def add(self, completions: Sequence[HasTokens], accepted: int | None) -> Step:
+        """Count one group in, and report."""
+        self.done += 1
+        self.completions += len(completions)
+        self.tokens += sum(completion.num_tokens for completion in completions)
+        if accepted is not None:
+            self.accepted = (self.accepted or 0) + accepted
+        return Step(self.done, self.total, self.tokens, self.accepted, self.completions)
+
+    def metrics(self) -> dict[str, Any]:
+        """Seconds from the engine's first request on, and its speed; of this attempt alone."""
+        seconds = time.monotonic() - self.began
+        rate = round(self.tokens / seconds, 1) if self.done else None
+        return {"work_seconds": round(seconds, 3), "tokens_per_second": rate}
 
 
 def fill_shards(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from ratchet.config import identity_settings
 from ratchet.engine import Completer, Group, Request, Sampling
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.policy import Policy
-from ratchet.progress import Progress, Step, silent
+from ratchet.progress import Progress, silent
 from ratchet.prompts import PromptConfig
 from ratchet.records import Completion, Problem
-from ratchet.sharding import ShardPlan, fill_shards
+from ratchet.sharding import Attempt, ShardPlan, fill_shards
 from ratchet.store import Workspace
 from samplers.config import DoSampleConfig, EngineConfig, engine_identity
 
@@ -80,7 +79,7 @@ def run(config: DoSampleConfig, inputs: SampleInputs, out: Workspace) -> dict[st
         EngineDied: if the engine ended; finished shards are kept.
     """
     plan = ShardPlan.of(inputs.problems, config.shard_size, out)
-    attempt = _Attempt(plan.num_missing_problems)
+    attempt = Attempt(plan.num_missing_problems)
     if plan.missing:
         _sample(config, inputs, out, plan, attempt)
     num_shards = -(-len(inputs.problems) // config.shard_size)
@@ -93,7 +92,7 @@ def _sample(
     inputs: SampleInputs,
     out: Workspace,
     plan: ShardPlan,
-    attempt: _Attempt,
+    attempt: Attempt,
 ) -> None:
     sampling = Sampling(
         temperature=config.temperature,
@@ -134,36 +133,6 @@ def _completions(config: DoSampleConfig, inputs: SampleInputs, group: Group) -> 
         )
         for attempt, output in enumerate(group.outputs)
     ]
-
-
-@dataclass
-class _Attempt:
-    """What this attempt at the stage has done so far."""
-
-    total: int
-    done: int = 0
-    tokens: int = 0
-    completions: int = 0
-    accepted: int | None = None
-    began: float = field(default_factory=time.monotonic)
-
-    def timed(self, requests: Iterable[Request]) -> Iterator[Request]:
-        """`requests`, with the clock set at the moment the first is taken."""
-        self.began = time.monotonic()
-        yield from requests
-
-    def add(self, completions: list[Completion], accepted: int | None) -> Step:
-        self.done += 1
-        self.completions += len(completions)
-        self.tokens += sum(completion.num_tokens for completion in completions)
-        if accepted is not None:
-            self.accepted = (self.accepted or 0) + accepted
-        return Step(self.done, self.total, self.tokens, self.accepted, self.completions)
-
-    def metrics(self) -> dict[str, Any]:
-        seconds = time.monotonic() - self.began
-        rate = round(self.tokens / seconds, 1) if self.done else None
-        return {"seconds": round(seconds, 3), "tokens_per_second": rate}
 
 
 def count(parts: Iterable[Path]) -> dict[str, Any]:

@@ -169,6 +169,11 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _has_workers(start: Start) -> bool:
+    """Whether the engine has processes of its own, which it must end itself."""
+    return isinstance(start.engine, VllmEngineConfig) and start.engine.tensor_parallel_size > 1
+
+
 def main() -> None:
     """Serve the flow at the other end of the socket given on the command line."""
     handle, parent = int(sys.argv[1]), int(sys.argv[2])
@@ -181,6 +186,9 @@ def main() -> None:
     if not isinstance(start, Start):
         raise TypeError(f"the first message was {start!r}, expected Start")
     Server(connection, build_engine(start)).serve()
+    if not _has_workers(start):
+        sys.stdout.flush()
+        os._exit(0)  # nothing is left to save, and taking torch and vLLM down costs seconds
 
 
 if __name__ == "__main__":

@@ -88,13 +88,20 @@ class TransformersEngine:
         """
         self._sampling = sampling
         try:
-            self._generation(sampling, 1).validate(strict=True)
+            self._try(sampling)
         except (ValueError, TypeError) as error:
             shown = dict(sampling.extra)
             raise InputError(
                 f"transformers refuses the sampling parameters {shown}: {error}"
             ) from error
         torch.manual_seed(sampling.seed)
+
+    def _try(self, sampling: Sampling) -> None:
+        """Draw one token: only `generate` itself says whether it takes the parameters."""
+        known = GenerationConfig().to_dict()
+        if unknown := [name for name, _ in sampling.extra if name not in known]:
+            raise ValueError(f"{', '.join(unknown)}: no such parameter")
+        self._generate([[self._pad()]], [[1]], sampling, 1)
 
     def _generation(self, sampling: Sampling, max_new_tokens: int) -> Any:
         drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
@@ -162,7 +169,6 @@ class TransformersEngine:
         del self._round[: len(batch)]
         return batch
 
-    @torch.inference_mode()
     def _sample(self, batch: list[_Asked]) -> list[Output]:
         if not batch or self._sampling is None:
             return []
@@ -172,13 +178,21 @@ class TransformersEngine:
         mask = [
             [0] * len(pad) + [1] * len(asked.ids) for pad, asked in zip(padding, batch, strict=True)
         ]
-        drawn = self._model.generate(
+        drawn = self._generate(ids, mask, self._sampling, batch[0].max_new_tokens)
+        return [self._output(row[width:]) for row in drawn]
+
+    @torch.inference_mode()
+    def _generate(
+        self, ids: list[list[int]], mask: list[list[int]], sampling: Sampling, count: int
+    ) -> list[list[int]]:
+        """Rows of prompt and drawn tokens."""
+        rows: list[list[int]] = self._model.generate(
             input_ids=torch.tensor(ids, device=self._device),
             attention_mask=torch.tensor(mask, device=self._device),
-            generation_config=self._generation(self._sampling, batch[0].max_new_tokens),
+            generation_config=self._generation(sampling, count),
             tokenizer=self._tokenizer,
-        )
-        return [self._output(row[width:]) for row in drawn.tolist()]
+        ).tolist()
+        return rows
 
     def _output(self, tokens: list[int]) -> Output:
         """One row of the batch, cut at its end token or stop text; what follows is padding."""

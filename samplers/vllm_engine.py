@@ -30,8 +30,8 @@ _FINISH_REASONS: dict[str, FinishReason] = {
 }
 
 
-class SeedableWorker:
-    """Mixed into vLLM's workers, wherever they run, so that all of them can be seeded."""
+class RatchetWorker:
+    """Mixed into vLLM's workers, wherever they run: what vLLM has no call for."""
 
     def ratchet_seed(self, seed: int) -> None:
         """Seed every generator that a sampler may draw from."""
@@ -45,6 +45,19 @@ class SeedableWorker:
         torch.manual_seed(seed)
         if torch.cuda.is_available():
             torch.cuda.manual_seed_all(seed)
+
+    def ratchet_repack_head(self) -> None:
+        """Have the output layer follow weights that were just reloaded.
+
+        On a CPU it multiplies by a repacked copy of its weights. Where they are tied to the
+        embeddings, `reload_weights` (vLLM 0.31) renews the weights and forgets the copy, and the
+        model goes on with the old output layer.
+        """
+        from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+
+        for layer in self.model_runner.get_model().modules():  # type: ignore[attr-defined]
+            if isinstance(layer, ParallelLMHead) and hasattr(layer, "cpu_linear"):
+                layer.quant_method.process_weights_after_loading(layer)
 
 
 @dataclass
@@ -124,7 +137,7 @@ class VllmEngine:
             "tensor_parallel_size": config.tensor_parallel_size,
             "enforce_eager": config.enforce_eager,
             "enable_sleep_mode": torch.cuda.is_available(),
-            "worker_extension_cls": f"{__name__}.{SeedableWorker.__name__}",
+            "worker_extension_cls": f"{__name__}.{RatchetWorker.__name__}",
             **config.args,
         }
         if config.max_model_len is not None:
@@ -135,17 +148,25 @@ class VllmEngine:
         return arguments
 
     def _warm_up(self) -> None:
-        """Pay for what vLLM compiles at its first request now, not in a stage's time."""
+        """Pay for what vLLM compiles at its first requests now, not in a stage's time.
+
+        What it compiles depends on the kind of sampling, and on whether one or more are sampled.
+        """
         from vllm import SamplingParams
 
-        params = SamplingParams(temperature=1.0, top_p=0.9, top_k=5, max_tokens=2)
-        self._engine.add_request("warm-up", {"prompt_token_ids": [0]}, params)
-        while self._engine.has_unfinished_requests():
-            self._engine.step()
+        kinds: tuple[dict[str, Any], ...] = ({}, {"top_p": 0.9}, {"top_k": 5})
+        for index, kind in enumerate(kinds):
+            for count in (1, 2, 3):
+                params = SamplingParams(n=count, temperature=1.0, max_tokens=2, **kind)
+                prompt = {"prompt_token_ids": [0]}
+                self._engine.add_request(f"warm-up {index} {count}", prompt, params)
+                while self._engine.has_unfinished_requests():
+                    self._engine.step()
 
     def _reload(self, policy: Policy) -> None:
         folder = local_checkpoint(policy)
         self._engine.collective_rpc("reload_weights", kwargs={"weights_path": folder})
+        self._engine.collective_rpc("ratchet_repack_head")
 
     def _adapter_of(self, policy: Policy) -> Any:
         if policy.adapter is None:

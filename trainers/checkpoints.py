@@ -71,7 +71,7 @@ def _check_adapter(folder: Path, lora: LoraConfig) -> None:
     if (seen["r"], seen["lora_alpha"]) != (lora.rank, lora.alpha):
         raise InputError(
             f"the incumbent's adapter has rank {seen['r']} and alpha {seen['lora_alpha']}, but "
-            f"train.lora asks for {lora.rank} and {lora.alpha}; an adapter can't change its shape: "
+            f"trainer.lora asks for {lora.rank} and {lora.alpha}; an adapter keeps its shape: "
             'give its own numbers, or start_from = "base"'
         )
 

@@ -66,7 +66,7 @@ def find_devices(wanted: int | None = None) -> Devices:
     gpus = _visible_gpus()
     if wanted and gpus and wanted > len(gpus):
         raise InputError(
-            f"train.devices={wanted}, but only {len(gpus)} GPUs are visible; lower it, or leave "
+            f"trainer.devices={wanted}, but only {len(gpus)} GPUs are visible; lower it, or leave "
             "it out to use all"
         )
     return Devices(tuple(gpus[:wanted]))
@@ -144,7 +144,7 @@ def run_worker(launch: Launch, follow: Follow) -> None:
     if code:
         raise TrainerDied(
             f"the trainer {_how_it_ended(code)} without an error of its own; if it was killed for "
-            "memory, lower train.device_batch_size or train.max_length"
+            "memory, lower trainer.device_batch_size or trainer.max_length"
             f"\n{_tail(launch.log)}"
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -145,7 +146,7 @@ def train(model: Any, examples: Sequence[Example], recipe: Recipe, pad: int) -> 
         optimizer.zero_grad()
         schedule.step()
     model.eval()
-    return float(loss)
+    return float(loss.detach())
 
 
 def _warmup_then_cosine(recipe: Recipe) -> Callable[[int], float]:
@@ -159,17 +160,26 @@ def _warmup_then_cosine(recipe: Recipe) -> Callable[[int], float]:
 
 
 def _batches(examples: Sequence[Example], recipe: Recipe) -> Iterator[list[Example]]:
-    """Endless batches, every epoch in another order."""
-    order = torch.Generator().manual_seed(recipe.seed)
+    """Endless batches of examples of like length, every epoch in another order."""
+    rng = random.Random(recipe.seed)
+    size = recipe.batch_size
     while True:
-        shuffled = torch.randperm(len(examples), generator=order).tolist()
-        for start in range(0, len(examples) - recipe.batch_size + 1, recipe.batch_size):
-            yield [examples[i] for i in shuffled[start : start + recipe.batch_size]]
+        shuffled = rng.sample(examples, len(examples))
+        # Sorting all of them would give every epoch the same batches; a few at a time pad little.
+        pools = [shuffled[i : i + 16 * size] for i in range(0, len(shuffled), 16 * size)]
+        by_length = [e for pool in pools for e in sorted(pool, key=_length)]
+        starts = range(0, len(by_length) - size + 1, size)
+        for start in rng.sample(starts, len(starts)):
+            yield by_length[start : start + size]
+
+
+def _length(example: Example) -> int:
+    return len(example.prompt) + len(example.completion)
 
 
 def _collate(batch: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
     """Padded on the right; the loss is on completions only. Shapes (batch, longest example)."""
-    longest = max(len(e.prompt) + len(e.completion) for e in batch)
+    longest = max(_length(example) for example in batch)
     ids = torch.full((len(batch), longest), pad)
     labels = torch.full((len(batch), longest), IGNORED)
     mask = torch.zeros((len(batch), longest), dtype=torch.long)

@@ -120,9 +120,9 @@ def checkpoint_policy(artifact: Artifact, start: Policy, iteration: int) -> Poli
 def _check_rows(config: SftConfig, rows: Artifact) -> None:
     if rows.manifest.rows < config.min_rows:
         raise InputError(
-            f"{rows.manifest.rows} training rows, fewer than train.min_rows={config.min_rows}, "
+            f"{rows.manifest.rows} training rows, fewer than trainer.min_rows={config.min_rows}, "
             "so there is nothing to learn from; raise sampler.group_size, sample more problems, "
-            "or lower train.min_rows"
+            "or lower trainer.min_rows"
         )
 
 

@@ -19,6 +19,7 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from ratchet.errors import InputError
+from ratchet.faults import crash_point
 from ratchet.files import read_json, write_json
 from ratchet.policy import Policy
 from ratchet.records import SftRow, from_table
@@ -63,12 +64,16 @@ class Plan:
         """Tokens of a step, without padding."""
         return sum(len(example) for example in self.step_rows(step))
 
+    @property
+    def weighted(self) -> bool:
+        return any(example.weight != 1 for example in self.examples)
+
     def dataset(self) -> Dataset:
         columns: dict[str, list[Any]] = {
             "input_ids": [example.input_ids for example in self.examples],
             "labels": [example.labels for example in self.examples],
         }
-        if any(example.weight != 1 for example in self.examples):
+        if self.weighted:
             columns["weight"] = [example.weight for example in self.examples]
         return Dataset.from_dict(columns)
 
@@ -82,8 +87,8 @@ def make_plan(config: SftConfig, tokenizer: Any, rows: list[SftRow], job: SftJob
     examples, too_long = encode_rows(tokenizer, rows, config.max_length)
     if len(examples) < config.min_rows:
         raise InputError(
-            f"{len(examples)} of {len(rows)} training rows have at most train.max_length="
-            f"{config.max_length} tokens, fewer than train.min_rows={config.min_rows}; raise "
+            f"{len(examples)} of {len(rows)} training rows have at most trainer.max_length="
+            f"{config.max_length} tokens, fewer than trainer.min_rows={config.min_rows}; raise "
             "max_length, or lower min_rows"
         )
     order = row_order(config, [len(example) for example in examples], job.seed)
@@ -108,8 +113,10 @@ def train(job: SftJob, reports: Reports) -> None:
     trainer.train(resume_from_checkpoint=_saved_state(Path(job.state_folder)))
     trained = time.time()
     save_checkpoint(trainer, policy, Path(job.checkpoint), config)
+    crash_point("train_saved")
+    losses = _mean_losses(trainer)
     if trainer.is_world_process_zero():
-        metrics = _metrics(trainer, plan)
+        metrics = _metrics(plan, losses)
         metrics["startup_seconds"] = round(before - job.started_at, 3)
         metrics["train_seconds"] = round(trained - before, 3)
         metrics["save_seconds"] = round(time.time() - trained, 3)
@@ -171,11 +178,21 @@ def _trl_config(config: SftConfig, plan: Plan, job: SftJob) -> TrlConfig:
         "max_length": None,
         "dataset_kwargs": {"skip_prepare_dataset": True},
         "dataloader_pin_memory": torch.cuda.is_available(),
+        "ddp_find_unused_parameters": False,
     }
     try:
         return TrlConfig(**{**settings, **config.args})
     except (TypeError, ValueError) as error:
-        raise InputError(f"the settings under train can't be used by TRL: {error}") from None
+        raise InputError(f"the settings under trainer can't be used by TRL: {error}") from None
+
+
+def _check_split(split: BatchSplit, processes: int) -> None:
+    """A launcher that starts fewer processes than asked would shrink the batch in silence."""
+    if processes != split.devices:
+        raise RuntimeError(
+            f"{processes} processes train, but batch_size={split.batch_size} was split over "
+            f"{split.devices} devices; set trainer.devices to the number that can be used"
+        )
 
 
 class _FixedOrder(Sampler[int]):
@@ -209,10 +226,11 @@ class PlannedTrainer(SFTTrainer):  # type: ignore[misc]
 
     def __init__(self, plan: Plan, losses: list[torch.Tensor], **arguments: Any) -> None:
         super().__init__(**arguments)
+        _check_split(plan.split, self.args.world_size)
         self.plan = plan
         self.losses = losses
         self._step_loss: torch.Tensor | float = 0.0
-        if "weight" in self.train_dataset.column_names:
+        if plan.weighted:
             self.data_collator = _WeightedCollator(self.data_collator)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
@@ -238,7 +256,7 @@ class PlannedTrainer(SFTTrainer):  # type: ignore[misc]
         names = ", ".join(example.name for example in self.plan.step_rows(step))
         raise TrainingDiverged(
             f"the loss of step {step + 1} of {self.plan.steps} is {loss}, so the weights are lost; "
-            "the incumbent stays as it is. Lower train.learning_rate, or look at the step's rows "
+            "the incumbent stays as it is. Lower trainer.learning_rate, or look at the step's rows "
             f"(problem/attempt): {names}"
         )
 
@@ -296,6 +314,7 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
         self._tokens = sum(self._plan.tokens(step) for step in range(state.global_step))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        crash_point("train_step")
         self._tokens += self._plan.tokens(state.global_step - 1)
         is_last = state.global_step == self._plan.steps
         if not state.is_world_process_zero or not (is_last or self._is_due()):
@@ -310,9 +329,15 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
         return time.monotonic() - self._last >= _REPORT_SECONDS
 
 
-def _metrics(trainer: PlannedTrainer, plan: Plan) -> dict[str, Any]:
+def _mean_losses(trainer: PlannedTrainer) -> list[float]:
+    """Each step's loss, the mean over the devices; every process has to call this."""
+    losses = torch.stack(trainer.losses).to(trainer.args.device)
+    means: list[float] = trainer.accelerator.reduce(losses, reduction="mean").tolist()
+    return means
+
+
+def _metrics(plan: Plan, losses: Sequence[float]) -> dict[str, Any]:
     """Losses are means over the first and the last tenth of the steps, in nats per token."""
-    losses = [float(loss) for loss in trainer.losses]
     tenth = max(1, len(losses) // 10)
     lengths = [len(example) for example in plan.examples]
     pads = padding_share(plan.order, lengths, plan.split.device_batch_size)

@@ -144,7 +144,7 @@ def test_a_stop_text_ends_a_completion_and_is_no_part_of_it(
     (output,) = group.outputs
     assert output.completion == whole[: whole.index(stop)]
     assert output.finish_reason == "stop"
-    assert output.num_tokens == whole.index(stop) + 1
+    assert whole.index(stop) < output.num_tokens < GREEDY.max_tokens
 
 
 def test_a_seed_makes_sampling_repeat_and_attempts_differ(

@@ -35,7 +35,7 @@ def save_tokenizer(folder: Path) -> Any:
 
 
 def save_model(folder: Path, seed: int) -> Path:
-    """A Qwen2 of some 30,000 weights, drawn wide enough that its greedy answers differ."""
+    """A Qwen2 of some 90,000 weights, drawn wide enough that its greedy answers differ."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -43,8 +43,8 @@ def save_model(folder: Path, seed: int) -> Path:
     torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=64,
+        intermediate_size=128,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,

@@ -12,7 +12,7 @@ from ratchet.sources.arithmetic.links import LINKS
 from ratchet.sources.arithmetic.openings import OPENINGS
 from ratchet.sources.arithmetic.steps import Step
 
-LARGEST = 99
+LARGEST = 60
 """No quantity goes above it: a demo's model has to learn the sums within seconds."""
 SMALLEST = 2
 """No quantity goes below it, so that plurals are always right."""

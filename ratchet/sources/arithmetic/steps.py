@@ -29,7 +29,7 @@ class Step:
     moves: bool = False
     """Whether the quantity after the step is the other person's."""
     low: int = 2
-    high: int = 40
+    high: int = 20
     """Bounds of `{n}`, both included."""
 
 

@@ -1,0 +1,42 @@
+"""What is checked before a token is spent: the model, the problem sets, the recording."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.config import RunConfig, stored_config
+from ratchet.policy import base_policy
+from ratchet.problem_set import ProblemSet, check_disjoint, load_set
+from ratchet.store import Store
+from samplers.config import engine_identity
+
+
+def problem_sets(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
+    """All sets of a config by name: train, dev, test and the guards', loaded and disjoint.
+
+    A guard may share problems with dev or test, which train nothing, but not with train.
+
+    Raises:
+        InputError: if a set can't be read, is empty, or shares problems with another.
+    """
+    problems = config.problems
+    sources = {"train": problems.train, "dev": problems.dev, "test": problems.test}
+    sets = {name: load_set(store, name, source) for name, source in sources.items()}
+    guards = {g.name: load_set(store, g.name, g.problems) for g in config.guards}
+    check_disjoint(store, sets, problems.overlap_threshold)
+    for name, guard in guards.items():
+        pair = {"train": sets["train"], name: guard}
+        check_disjoint(store, pair, problems.overlap_threshold)
+    return {**sets, **guards}
+
+
+def preflight(tables: dict[str, Any], name: str, store: Store) -> None:
+    """Find what the user must mend before Prefect and the engine are started.
+
+    Raises:
+        InputError: with what was seen, why it can't work and what to do.
+    """
+    config = stored_config(tables, name)
+    base_policy(config.model)
+    engine_identity(config.engine)
+    problem_sets(config, store)
