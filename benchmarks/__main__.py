@@ -9,9 +9,9 @@ def main() -> None:
     """Print each figure with its goal."""
     memory = bench_memory.measure()
     print(
-        f"memory: {memory['large_completions']} completions need {memory['ratio']} times the peak of "
-        f"{memory['small_completions']} ({memory['large_peak_mib']} and {memory['small_peak_mib']} "
-        "MiB; goal: at most 1.1)",
+        f"memory: {memory['large_completions']} completions need {memory['ratio']} times the peak "
+        f"of {memory['small_completions']} "
+        f"({memory['large_peak_mib']} and {memory['small_peak_mib']} MiB; goal: at most 1.1)",
         flush=True,
     )
     sampling = bench_sampling.measure()

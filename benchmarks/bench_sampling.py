@@ -36,7 +36,7 @@ SAMPLER = DoSampleConfig(
     group_size=8,
     max_tokens=LENGTH,
     params={"min_tokens": LENGTH, "ignore_eos": True},
-    shard_size=64,
+    shard_size=512,
 )
 
 

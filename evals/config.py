@@ -20,7 +20,7 @@ class EvalConfig(Config):
     params: dict[str, Any] = {}
     """Further sampling parameters of the engine."""
     shard_size: Annotated[int, Field(ge=1)] = 512
-    """Problems per shard, the unit of restart."""
+    """Completions per shard, the unit of restart; rounded down to whole groups."""
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
 
     @model_validator(mode="after")

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from evals.config import GateConfig, GuardConfig
-from evals.stage import eval_rows, problem_means
+from evals.summary import problem_means
 from ratchet.config import identity_settings
 from ratchet.identity import ArtifactSpec
 from ratchet.metrics import mcnemar_exact, non_inferiority_p, paired_bootstrap
 from ratchet.progress import Progress, silent
+from ratchet.records import EvalRow
 from ratchet.store import Artifact, Workspace
 
 VERSION = 1
@@ -189,7 +190,8 @@ def run(config: GateConfig, inputs: GateInputs, out: Workspace) -> dict[str, Any
 
 
 def _pairs(incumbent: Artifact, candidate: Artifact, total: int) -> Pairs:
-    return pair(problem_means(eval_rows(incumbent)), problem_means(eval_rows(candidate)), total)
+    before, after = (problem_means(a.rows(EvalRow)) for a in (incumbent, candidate))
+    return pair(before, after, total)
 
 
 def _discordant(benchmark: str, pairs: Pairs) -> list[GateRow]:

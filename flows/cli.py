@@ -63,7 +63,7 @@ def _quiet_prefect(store: Path) -> None:
         home = store.resolve() / "prefect"
         home.mkdir(parents=True, exist_ok=True)
         defaults["PREFECT_HOME"] = str(home)
-        # Seen with Prefect 3.7.7: by default this file lands below ~ even where PREFECT_HOME is set.
+        # Prefect 3.7.7 puts this file below ~ by default, even where PREFECT_HOME is set.
         defaults["PREFECT_SERVER_MEMO_STORE_PATH"] = str(home / "memo_store.toml")
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

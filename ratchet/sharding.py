@@ -21,20 +21,33 @@ Generate = Callable[[Iterable[Request]], Iterator[Group]]
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """Which problems go into which shard, and which shards are missing."""
+    """Which problems' groups go into which shard, and which shards are missing."""
 
     problems: Sequence[Problem]
-    shard_size: int
+    group_size: int
+    problems_per_shard: int
     missing: tuple[int, ...]
 
     @classmethod
-    def of(cls, problems: Sequence[Problem], shard_size: int, out: Workspace) -> ShardPlan:
-        shards = range(-(-len(problems) // shard_size))
+    def of(
+        cls, problems: Sequence[Problem], group_size: int, shard_size: int, out: Workspace
+    ) -> ShardPlan:
+        """A plan of shards of `shard_size` completions, rounded down to whole groups.
+
+        Counted in completions and not in problems, so that memory does not grow with the group.
+        """
+        per_shard = max(1, shard_size // group_size)
+        shards = range(-(-len(problems) // per_shard))
         missing = tuple(index for index in shards if out.finished_part(index) is None)
-        return cls(problems, shard_size, missing)
+        return cls(problems, group_size, per_shard, missing)
+
+    @property
+    def num_shards(self) -> int:
+        return -(-len(self.problems) // self.problems_per_shard)
 
     def shard(self, index: int) -> Sequence[Problem]:
-        return self.problems[index * self.shard_size : (index + 1) * self.shard_size]
+        start = index * self.problems_per_shard
+        return self.problems[start : start + self.problems_per_shard]
 
     @property
     def num_missing_problems(self) -> int:
@@ -84,7 +97,6 @@ def fill_shards(
     plan: ShardPlan,
     out: Workspace,
     generate: Generate,
-    group_size: int,
     to_rows: Callable[[Problem, Group], list[RowT]],
     row_type: type[RowT],
 ) -> Iterator[tuple[Problem, list[RowT]]]:
@@ -104,7 +116,7 @@ def fill_shards(
 
     def requests() -> Iterator[Request]:
         for _, problem in places.values():
-            yield Request(problem.problem_id, problem.problem, group_size)
+            yield Request(problem.problem_id, problem.problem, plan.group_size)
 
     for group in generate(requests()):
         index, problem = places[group.problem_id]

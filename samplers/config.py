@@ -181,8 +181,8 @@ class DoSampleConfig(Config):
     """Texts that end a completion; they are not part of it."""
     params: dict[str, Any] = Field(default_factory=dict)
     """Further sampling parameters of the engine, such as top_k, min_p, repetition_penalty."""
-    shard_size: Annotated[int, Field(ge=1)] = 256
-    """Problems per shard, the unit of restart."""
+    shard_size: Annotated[int, Field(ge=1)] = 2048
+    """Completions per shard, the unit of restart; rounded down to whole groups."""
 
     @field_validator("params")
     @classmethod

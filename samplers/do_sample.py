@@ -78,12 +78,11 @@ def run(config: DoSampleConfig, inputs: SampleInputs, out: Workspace) -> dict[st
     Raises:
         EngineDied: if the engine ended; finished shards are kept.
     """
-    plan = ShardPlan.of(inputs.problems, config.shard_size, out)
+    plan = ShardPlan.of(inputs.problems, config.group_size, config.shard_size, out)
     attempt = Attempt(plan.num_missing_problems)
     if plan.missing:
         _sample(config, inputs, out, plan, attempt)
-    num_shards = -(-len(inputs.problems) // config.shard_size)
-    parts = [out.part_path(index) for index in range(num_shards)]
+    parts = [out.part_path(index) for index in range(plan.num_shards)]
     return {**count(parts), **attempt.metrics()}
 
 
@@ -109,7 +108,7 @@ def _sample(
     def to_rows(problem: Problem, group: Group) -> list[Completion]:
         return _completions(config, inputs, group)
 
-    groups = fill_shards(plan, out, generate, config.group_size, to_rows, Completion)
+    groups = fill_shards(plan, out, generate, to_rows, Completion)
     for problem, completions in groups:
         inputs.progress(attempt.add(completions, inputs.on_group(problem, completions)))
 

@@ -270,7 +270,7 @@ def model_card(
     )
 
 
-def make_seed_model(recipe: Recipe, out: Path) -> dict[int, float]:
+def make_seed_model(recipe: Recipe, out: Path, num_dev: int = 1200) -> dict[int, float]:
     """Trains, saves and measures the seed model; returns its dev accuracy by level (0: all)."""
     torch.manual_seed(recipe.seed)
     problems = seed_problems(recipe)
@@ -278,7 +278,7 @@ def make_seed_model(recipe: Recipe, out: Path) -> dict[int, float]:
     model = make_model(tokenizer)
     loss = train(model, make_examples(tokenizer, problems), recipe, tokenizer.pad_token_id)
     print(f"trained on {len(problems)} given solutions, last loss {loss:.3f} nats per token")
-    dev = generate("dev", 1200, recipe.levels, seed=0)
+    dev = generate("dev", num_dev, recipe.levels, seed=0)
     accuracy = accuracy_by_level(dev, greedy_completions(model, tokenizer, dev))
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)

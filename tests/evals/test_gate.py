@@ -4,7 +4,7 @@ import pytest
 
 from evals.config import EvalConfig, GateConfig, GuardConfig
 from evals.gate import Pairs, check_guard, decide, pair
-from evals.stage import problem_means, summarize
+from evals.summary import problem_means, summarize
 from ratchet.records import EvalRow
 
 

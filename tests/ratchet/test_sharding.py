@@ -48,8 +48,8 @@ def to_rows(problem: Problem, group: Group) -> list[SftRow]:
 
 
 def fill(out: Workspace, engine: Shuffler, count: int = 23) -> None:
-    plan = ShardPlan.of(make_problems(count), 5, out)
-    for _ in fill_shards(plan, out, engine, 2, to_rows, SftRow):
+    plan = ShardPlan.of(make_problems(count), 2, 11, out)
+    for _ in fill_shards(plan, out, engine, to_rows, SftRow):
         pass
 
 
@@ -82,6 +82,6 @@ def test_an_engine_that_leaves_groups_out_is_a_defect_not_silence(tmp_path: Path
     def forgetful(requests: Iterable[Request]) -> Iterator[Group]:
         yield from list(Shuffler()(requests))[:-1]
 
-    plan = ShardPlan.of(make_problems(7), 5, make_workspace(tmp_path))
+    plan = ShardPlan.of(make_problems(7), 1, 5, make_workspace(tmp_path))
     with pytest.raises(RuntimeError, match="1 of 2 shards incomplete"):
-        list(fill_shards(plan, make_workspace(tmp_path), forgetful, 1, to_rows, SftRow))
+        list(fill_shards(plan, make_workspace(tmp_path), forgetful, to_rows, SftRow))

@@ -16,7 +16,7 @@ from samplers import do_sample
 from samplers.client import EngineClient
 from samplers.config import DoSampleConfig, EngineConfig, ReplayEngineConfig
 
-CONFIG = DoSampleConfig(group_size=2, shard_size=4, max_tokens=8)
+CONFIG = DoSampleConfig(group_size=2, shard_size=8, max_tokens=8)
 
 
 def make_problems(count: int) -> list[Problem]:
@@ -185,7 +185,7 @@ def test_no_finished_shard_is_sampled_again_after_the_engine_was_killed(
     inputs = make_inputs(vllm_client, vllm_config, problems, policies["one"])
     recorder = inputs.completer
     assert isinstance(recorder, Recorder)
-    config = DoSampleConfig(group_size=4, shard_size=8, max_tokens=16)
+    config = DoSampleConfig(group_size=4, shard_size=32, max_tokens=16)
     store = Store(tmp_path / "store")
     kill_at = 20
 
