@@ -35,25 +35,26 @@ def own_work(run: Run) -> dict[str, float]:
     return seconds
 
 
-def timed_run(store: Path, url: str) -> float:
+def timed_run(store: Path, url: str, seed: int) -> float:
     """Wall seconds of `ratchet run` on the demo's recipe."""
     env = {**os.environ, "PREFECT_API_URL": url}
-    command = [sys.executable, "-m", "flows", "run", str(CONFIG), "--store", str(store)]
+    recipe = [str(CONFIG), "--set", f"seed={seed}", "--store", str(store)]
+    command = [sys.executable, "-m", "flows", "run", *recipe]
     started = time.monotonic()
-    done = subprocess.run(command, env=env, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+    done = subprocess.run(command, env=env, cwd=ROOT, stdout=sys.stderr, check=False)
     seconds = time.monotonic() - started
     if done.returncode not in (0, 3):
         raise RuntimeError(f"the demo ended with exit code {done.returncode}")
     return seconds
 
 
-def measure() -> dict[str, Any]:
+def measure(seed: int = 0) -> dict[str, Any]:
     """Wall seconds, own work, overhead as a share of the wall, and engine starts."""
     from prefect.settings import PREFECT_API_URL
     from prefect.testing.utilities import prefect_test_harness
 
     with tempfile.TemporaryDirectory() as folder, prefect_test_harness(server_startup_timeout=180):
-        wall = timed_run(Path(folder), str(PREFECT_API_URL.value()))
+        wall = timed_run(Path(folder), str(PREFECT_API_URL.value()), seed)
         run = Run.open(Store(Path(folder)), "demo")
         work = own_work(run)
         starts = run.status()["engine_starts"]
@@ -68,4 +69,4 @@ def measure() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(), indent=1))
+    print(json.dumps(measure(int(sys.argv[1]) if sys.argv[1:] else 0), indent=1))

@@ -26,7 +26,7 @@ from ratchet.policy import Policy, base_policy
 from ratchet.store import Artifact, Store, Workspace
 from samplers.client import EngineClient
 from samplers.config import engine_identity
-from trainers.process import TrainerDied
+from trainers.process import TrainerDied, WarmWorker
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 
@@ -78,6 +78,7 @@ class Session:
         self.grader = grader
         self.display = display
         self.base = base_policy(config.model)
+        self.warm = WarmWorker()
         self.steps: dict[str, None] = {}
         """The steps that this pass over the run consists of, in order."""
 
@@ -87,6 +88,9 @@ class Session:
             "engine": engine_identity(self.config.engine),
             "prompt": identity_settings(self.config.prompt),
         }
+
+    def train_log(self, iteration: int) -> Path:
+        return self.run.path / "logs" / f"train-{iteration}.log"
 
     def redo_count(self, place: Place) -> int:
         return self.run.redo_count(place.iteration, place.stage)
@@ -166,7 +170,11 @@ def open_session(
     logs = run.path / "logs"
     logs.mkdir(exist_ok=True)
     with run.working(), Grader() as grader, _engine(config, run, logs) as engine:
-        yield Session(config, run, engine, grader, display)
+        session = Session(config, run, engine, grader, display)
+        try:
+            yield session
+        finally:
+            session.warm.close()
 
 
 @contextmanager

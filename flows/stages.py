@@ -23,9 +23,14 @@ def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Arti
     place = Place(iteration, "sample")
     train = sets["train"]
     orm = Orm(session.grader, train.answer_format)
+    train_log = session.train_log(iteration)
 
     def count_accepted(problem: Problem, group: list[Completion]) -> int:
-        """The grader remembers each comparison, so the filter stage finds the work done."""
+        """The grader remembers each comparison, so the filter stage finds the work done.
+
+        A first group means that there is time: a trainer gets its imports done meanwhile.
+        """
+        sft.warm_up(session.config.trainer, session.warm, train_log)
         return sum(verdict.accepted for verdict in orm.judge(problem, group))
 
     inputs = do_sample.SampleInputs(
@@ -88,7 +93,8 @@ def train(session: Session, iteration: int, rows: Artifact, incumbent: Policy) -
         iteration=iteration,
         seed=session.config.seed,
         redo=session.redo_count(place),
-        log_path=session.run.path / "logs" / f"train-{iteration}.log",
+        log_path=session.train_log(iteration),
+        warm=session.warm,
     )
     artifact = session.stage(place, sft, config, inputs)
     return sft.checkpoint_policy(artifact, sft.starting_policy(config, inputs), iteration)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _TOKEN = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\[\\{}]|[{}]")
 _BARE = re.compile(r"\\boxed\s+([^\s{}$]+)")
@@ -15,7 +16,9 @@ _MAX_JOINED = 50
 _GAP_NOISE = re.compile(
     r"\\(?:text|mbox|textrm|mathrm)\s*\{([^{}]*)\}|\\q?quad|\\[()\[\],;:! ]|[$+*\s]+"
 )
-_GAP_WORDS = re.compile(r"[,;]?(?:\s*[a-z]+(?:\s*\([a-z]\))?){0,5}?\s*(?:[,;]|,?\s*\b(?:and|or))", re.I)
+_GAP_WORDS = re.compile(
+    r"[,;]?(?:\s*[a-z]+(?:\s*\([a-z]\))?){0,5}?\s*(?:[,;]|,?\s*\b(?:and|or))", re.I
+)
 _GAP_SUBJECT = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?\s*=\s*$")
 _TAKEN_BACK = re.compile(
     r"\b(?:wait|actually|mistake|incorrect|wrong|error|instead|apologi[sz]e|sorry|hmm|oops|"
@@ -74,7 +77,9 @@ def boxed_answer(text: str) -> BoxedAnswer | None:
     if boxes:
         return _last_group(text, boxes)
     bare = list(_BARE.finditer(text))
-    return BoxedAnswer(bare[-1][1].rstrip(".,;"), bare[-1].start(), bare[-1].end()) if bare else None
+    return (
+        BoxedAnswer(bare[-1][1].rstrip(".,;"), bare[-1].start(), bare[-1].end()) if bare else None
+    )
 
 
 def open_box(text: str) -> str | None:
@@ -90,7 +95,7 @@ def is_taken_back(between: str) -> bool:
 
 def _last_group(text: str, boxes: Sequence[Box]) -> BoxedAnswer:
     groups: list[list[Box]] = [[boxes[0]]]
-    for before, box in zip(boxes, boxes[1:], strict=False):
+    for before, box in pairwise(boxes):
         if len(groups[-1]) < _MAX_JOINED and _belong_together(text[before.end : box.start]):
             groups[-1].append(box)
         else:
@@ -116,7 +121,7 @@ def _joined(group: Sequence[Box]) -> str:
 def _rivals(text: str, groups: Sequence[Sequence[Box]]) -> tuple[str, ...]:
     final = _key(_joined(groups[-1]))
     standing: list[str] = []
-    for group, following in zip(groups, groups[1:], strict=False):
+    for group, following in pairwise(groups):
         said = _joined(group)
         if _key(said) == final:
             continue

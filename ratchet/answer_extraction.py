@@ -149,7 +149,7 @@ def may_be_cut(found: Extracted | None, completion: str) -> bool:
 
 
 def _readings(completion: str) -> Iterator[tuple[int, int]]:
-    """What to read first: behind the thoughts, up to a second problem; then with either; then all."""
+    """What to read, in turn: behind the thoughts up to a second problem, then past it, then all."""
     start = completion.rfind("</think>") + len("</think>") if "</think>" in completion else 0
     if start and not completion[start:].strip():
         start = 0
@@ -198,7 +198,7 @@ def _json(text: str) -> Extracted | None:
     found = json_answer(text)
     if found is None:
         return None
-    answer = last_boxed(found.value) or found.value
+    answer = last_boxed(found.value) or _stated_in(found.value)
     return Extracted(answer, "json", found.end, found.start, is_whole=found.is_whole)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_FIELD = re.compile(
-    r"""(?:^|[{,\s])["'](?:final_?\s?answer|answer)["']\s*:\s*""", re.IGNORECASE
-)
+_FIELD = re.compile(r"""(?:^|[{,\s])["'](?:final_?\s?answer|answer)["']\s*:\s*""", re.IGNORECASE)
 _BARE_VALUE = re.compile(r"(?:\[[^\[\]]*\]|[^,}\]\n]+)")
 _ESCAPE = re.compile(r"""\\(?:(["'/\\])|u([0-9a-fA-F]{4})|n(?![A-Za-z]))""")
 

@@ -1,4 +1,4 @@
-"""What must not be evaluated: sizes are judged from the text alone, before anything computes them."""
+"""What must not be evaluated: sizes are judged from the text, before anything computes them."""
 
 from __future__ import annotations
 

@@ -18,9 +18,7 @@ PLAIN = re.compile(rf"({_SIGN})({DECIMAL})")
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
 _RATIO = re.compile(rf"({_SIGN})\(?({_SIGN}{DECIMAL})/\(?({_SIGN}{DECIMAL})\)?")
 _FRAC = re.compile(rf"({_SIGN})\\frac\{{({_SIGN}{DECIMAL})\}}\{{({_SIGN}{DECIMAL})\}}")
-_MIXED = re.compile(
-    rf"({_SIGN})(\d+)\s?\\frac\{{(\d+)\}}\{{(\d+)\}}|({_SIGN})(\d+)\s(\d+)/(\d+)"
-)
+_MIXED = re.compile(rf"({_SIGN})(\d+)\s?\\frac\{{(\d+)\}}\{{(\d+)\}}|({_SIGN})(\d+)\s(\d+)/(\d+)")
 _SCIENTIFIC = re.compile(
     rf"({_SIGN}{DECIMAL})(?:[eE]|(?:\\times|\\cdot|\*|x )10\^)(?:\{{({_SIGN}\d+)\}}|({_SIGN}\d+))"
 )

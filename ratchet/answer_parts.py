@@ -1,4 +1,4 @@
-"""What an answer is made of: lists, tuples, intervals, sets, unions and matrices, and their parts."""
+"""What an answer is made of: lists, tuples, intervals, sets, unions, matrices and their parts."""
 
 from __future__ import annotations
 
@@ -136,8 +136,10 @@ def _inside(bracketed: tuple[str, str], text: str, depth: int) -> Node:
     if len(pieces) > 1:
         return Node("tuple", text, tuple(_parse(part, depth + 1) for part in pieces), marks)
     inner = _parse(inside, depth + 1)
-    return inner if inner.kind == "matrix" or (marks == "()" and inner.kind == "leaf") else (
-        Node("leaf", text)
+    return (
+        inner
+        if inner.kind == "matrix" or (marks == "()" and inner.kind == "leaf")
+        else (Node("leaf", text))
     )
 
 
@@ -145,14 +147,16 @@ _SPACED_COMMA = re.compile(r",\s+\d{3}(?!\d)")
 
 
 def _split_inside(inside: str) -> list[str]:
-    """The pieces between brackets, where `12,102` is two numbers unless other commas have spaces."""
+    """The pieces between brackets: `12,102` is two numbers, unless other commas have spaces."""
     if ";" in inside:
         return split_top(inside, ";")
     return split_top(inside, ",", thousands=_SPACED_COMMA.search(inside) is not None)
 
 
 def _matrix(match: re.Match[str], depth: int) -> Node:
-    rows = [row.split("&") for row in _ROW_END.split(match[2]) if row.replace("\\hline", "").strip()]
+    rows = [
+        row.split("&") for row in _ROW_END.split(match[2]) if row.replace("\\hline", "").strip()
+    ]
     cells = tuple(_parse(cell.strip(), depth + 1) for row in rows for cell in row)
     if match[1][0] in "vV" or not rows or len({len(row) for row in rows}) > 1:
         return Node("leaf", match.group())

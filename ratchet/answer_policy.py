@@ -31,7 +31,7 @@ class Policy(Config):
     run_on: Literal["ignore", "reject"] = "ignore"
     """Whether a completion that answers a second problem, unasked, loses its first answer."""
     several_answers: Literal["reject", "last"] = "reject"
-    """What to do with different final answers, none of them taken back: reject, or read the last."""
+    """What to do with different final answers, none of them taken back."""
     min_reasoning_chars: Annotated[int, Field(ge=0)] = 0
     """Characters before the answer without which it was given out of nowhere."""
 

@@ -15,7 +15,8 @@ _DISPLAY = re.compile(r"\\\[(?:(?!\\\]).){0,500}\\\]|\$\$[^$]{1,500}\$\$", re.DO
 _SENTENCE_END = re.compile(r"(?<!\\)[.!?;](?=[\s\"”]|$)|\*\*(?=[\s.]|$)")
 _AFTERTHOUGHT = re.compile(r"[,\s]\s*(?:because|since|which|so that|given that|as we)\b")
 _LINE = re.compile(
-    r"^[ \t]*(?:[#>]+[ \t]*)?(?:\*\*)?(?:A|Answer|ANSWER|answer)(?:\*\*)?[ \t]*:(?:\*\*)?[ \t]*([^\n]+)",
+    r"^[ \t]{0,8}(?:[#>]{1,6}[ \t]{0,8})?(?:\*\*)?(?:A|Answer|ANSWER|answer)(?:\*\*)?[ \t]{0,8}:"
+    r"(?:\*\*)?[ \t]*([^\n]+)",
     re.MULTILINE,
 )
 _HEADING = re.compile(
@@ -159,7 +160,9 @@ def last_math(text: str) -> Statement | None:
     last = spans[-1]
     behind = body[last.end() :]
     before = body[: last.start()].rpartition("\n\n")[2]
-    if not _AFTER_MATH.fullmatch(behind) or not (_BEFORE_MATH.search(before) or _is_opening(before)):
+    if not _AFTER_MATH.fullmatch(behind) or not (
+        _BEFORE_MATH.search(before) or _is_opening(before)
+    ):
         return None
     content = next(part for part in last.groups() if part is not None).strip()
     unit = behind.strip(" .!$*\n")
@@ -194,7 +197,7 @@ def conclusion(text: str) -> Statement | None:
 def whole(text: str) -> Statement | None:
     """A text that is nothing but an answer: one short line without a sentence in it."""
     body = text.strip()
-    if not body or len(body) > 200 or "\n" in body.strip("$\\[]() \n"):
+    if not body or len(body) > 200 or "boxed" in body or "\n" in body.strip("$\\[]() \n"):
         return None
     words = _WHOLE_WORDS.findall(body)
     has_math = any(symbol in body for symbol in "\\=^_$") or body[0] in "([{-"

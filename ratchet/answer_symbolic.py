@@ -13,17 +13,19 @@ from typing import Any
 
 from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Basic, Float, Rational, Symbol
-from sympy.core.relational import Relational
-from sympy.logic.boolalg import Boolean
-from sympy.sets.sets import Set
+from sympy import Basic, Float, Rational, Symbol  # type: ignore[import-untyped]
+from sympy.core.relational import Relational  # type: ignore[import-untyped]
+from sympy.logic.boolalg import Boolean  # type: ignore[import-untyped]
+from sympy.sets.sets import Set  # type: ignore[import-untyped]
 
 from ratchet.answer_numbers import decimal_places
 from ratchet.answer_policy import Policy
 
 POINTS = 6
-DIGITS = 30
-_TOLERANCE = Rational(1, 10**18)
+DIGITS = 50
+_TOLERANCE = Rational(1, 10**30)
+_LARGEST = 10**12
+"""Values above this could hide a difference behind their digits."""
 
 # Units were dealt with before; Math-Verify would also drop the `m` of `2m`.
 _SPELLING = NormalizationConfig(
@@ -77,9 +79,7 @@ class Comparer:
     def _verified(self, gold: list[Any], given: list[Any]) -> bool:
         self._errors.seen.clear()
         equal = bool(
-            verify(
-                gold, given, float_rounding=12, numeric_precision=DIGITS, timeout_seconds=None
-            )
+            verify(gold, given, float_rounding=12, numeric_precision=DIGITS, timeout_seconds=None)
         )
         for error in self._errors.seen:
             if isinstance(error, (MemoryError, RecursionError)):
@@ -174,4 +174,6 @@ def _agree_at(one: Any, other: Any, point: dict[Any, Any]) -> bool | None:
         values.append(value)
     first, second = values
     scale = max(abs(first), abs(second))
-    return bool(scale == 0 or abs(first - second) <= scale * _TOLERANCE)
+    if abs(first - second) > scale * _TOLERANCE:
+        return False
+    return True if not point or scale < _LARGEST else None

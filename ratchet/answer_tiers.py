@@ -113,7 +113,7 @@ def _compare_forms(one: Form, other: Form, policy: Policy) -> Verdict | None:
         return Verdict("different", "number")
     if _is_comma_decimal(one, other) or _is_comma_decimal(other, one):
         return Verdict("equal_number", "number")
-    if one.is_words or other.is_words:
+    if one.is_words or other.is_words or (len(one.text) == 1 and choice_of(other.text)):
         return _compare_words(one.text, other.text)
     return None
 
@@ -224,7 +224,11 @@ def compare_nodes(one: Node, other: Node, policy: Policy, leaf: Leaf) -> bool | 
         one, other = as_interval(one), as_interval(other)
     if one.kind == "leaf" and other.kind == "leaf":
         return _compare_leaves(one.text, other.text, policy, leaf)
-    one, other = _split_thousands(one, other)
+    return _compare_kinds(*_split_thousands(one, other), policy, leaf)
+
+
+def _compare_kinds(one: Node, other: Node, policy: Policy, leaf: Leaf) -> bool | None:
+    """`compare_nodes` for two of which at least one has parts."""
     match one.kind, other.kind:
         case ("list" | "set", "list" | "set"):
             ordered = policy.list_order == "same" and "set" not in (one.kind, other.kind)
@@ -232,22 +236,21 @@ def compare_nodes(one: Node, other: Node, policy: Policy, leaf: Leaf) -> bool | 
             return compare(_distinct(one), _distinct(other), policy, leaf)
         case ("union", "union"):
             return _in_any_order(_distinct(one), _distinct(other), policy, leaf)
-        case ("tuple", "tuple"):
-            return one.marks == other.marks and _in_order(one.parts, other.parts, policy, leaf)
-        case ("matrix", "matrix"):
+        case ("tuple", "tuple") | ("matrix", "matrix"):
             return one.marks == other.marks and _in_order(one.parts, other.parts, policy, leaf)
         case ("tuple", "list"):
             return one.marks == "()" and _in_order(one.parts, other.parts, policy, leaf)
-        case ("list", "leaf"):
+        case ("list" | "set", "leaf") if _is_single(one):
             return _all_equal(one.parts, other, policy, leaf)
-        case ("leaf", "list"):
+        case ("leaf", "list" | "set") if _is_single(other):
             return _all_equal(other.parts, one, policy, leaf)
-        case ("set", "leaf") if len(one.parts) == 1:
-            return compare_nodes(one.parts[0], other, policy, leaf)
-        case ("leaf", "set") if len(other.parts) == 1:
-            return compare_nodes(one, other.parts[0], policy, leaf)
         case _:
             return leaf(one.text, other.text) if _may_evaluate_to(one, other) else False
+
+
+def _is_single(node: Node) -> bool:
+    """Whether a list or set may be one answer: said in several spellings, or alone in its set."""
+    return node.kind == "list" or len(node.parts) == 1
 
 
 def _may_evaluate_to(one: Node, other: Node) -> bool:
@@ -260,12 +263,12 @@ def _may_evaluate_to(one: Node, other: Node) -> bool:
     structured = other if single is one else one
     if structured.kind == "matrix":
         return r"\begin" in single.text
-    return structured.kind != "list" and bool(re.search(r"\\(?:mathbb|cup|cap|setminus|in)", single.text))
+    return structured.kind != "list" and bool(
+        re.search(r"\\(?:mathbb|cup|cap|setminus|in)", single.text)
+    )
 
 
-def _all_equal(
-    parts: tuple[Node, ...], single: Node, policy: Policy, leaf: Leaf
-) -> bool | None:
+def _all_equal(parts: tuple[Node, ...], single: Node, policy: Policy, leaf: Leaf) -> bool | None:
     """Whether a list says one and the same answer in several spellings."""
     if len(parts) > MAX_PARTS_COMPARED:
         return False
@@ -412,13 +415,17 @@ def _last_of_chain(text: str) -> str:
 
 
 def _is_arithmetic(text: str) -> bool:
-    return bool(text) and not re.search(r"[A-Za-z]", re.sub(r"\\(?:frac|sqrt|cdot|times|pi)", "", text))
+    return bool(text) and not re.search(
+        r"[A-Za-z]", re.sub(r"\\(?:frac|sqrt|cdot|times|pi)", "", text)
+    )
 
 
 def _same_name(one: str, other: str) -> bool:
     functions = {"y", "f(x)", "g(x)"}
-    return one == other or one.partition("(")[0] == other.partition("(")[0] != "" or (
-        {one, other} <= functions
+    return (
+        one == other
+        or one.partition("(")[0] == other.partition("(")[0] != ""
+        or ({one, other} <= functions)
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _TEXT_UNIT = re.compile(
-    r"(?<=[\d.)}\w%])\$?\s*(?:\\[ ,;])*\s*\\(?:text(?:rm|bf|it|normal)?|mbox|mathrm|hbox|operatorname)"
+    r"(?<=[\d.)}\w%])\$?\s*(?:\\[ ,;])*\s*\\"
+    r"(?:text(?:rm|bf|it|normal)?|mbox|mathrm|hbox|operatorname)"
     r"\s*\{\s*(?:\\[ ,;]\s*)?([A-Za-z°][^{}\d]*)\}((?:/\\text\{[^{}\d]*\})?)"
     r"(\^\{?\d\}?)?\s*[.$]*$"
 )
@@ -63,7 +64,7 @@ def split_word_unit(text: str) -> tuple[str, str]:
     match = _WORD_UNIT.search(text[-120:])
     if match is None:
         return text, ""
-    percent, words, glued, letter, power = match.groups()
+    _, words, glued, letter, power = match.groups()
     if letter and not (power or match.group().startswith(" ")):
         return text, ""
     if glued and glued not in _SHORT_UNITS:

@@ -163,6 +163,11 @@ class Grader:
         pool, self._pool = self._pool, WorkerPool(self._workers, self._limits)
         pool.close()
 
+    def forget(self) -> None:
+        """Drop all remembered verdicts, so that each is found anew."""
+        with self._lock:
+            self._memo.clear()
+
     def grade(
         self,
         completion: str,
@@ -208,9 +213,7 @@ class Grader:
         """How an answer stands to its reference; each distinct pair is compared once."""
         return self.judge(reference_answer, answer, policy).reason
 
-    def judge(
-        self, reference_answer: str, answer: str, policy: Policy = DEFAULT_POLICY
-    ) -> Judged:
+    def judge(self, reference_answer: str, answer: str, policy: Policy = DEFAULT_POLICY) -> Judged:
         """As `compare`, with the tier that decided."""
         return _known(self._verdict((reference_answer, answer), policy, _run_now))
 
@@ -237,9 +240,7 @@ class Grader:
         if policy.several_answers == "last":
             return False
         rivals = found.rivals[:3] if len(found.rivals) < 4 else found.rivals[:1]
-        return any(
-            not self.compare(rival, found.answer).startswith("equal") for rival in rivals
-        )
+        return any(not self.compare(rival, found.answer).startswith("equal") for rival in rivals)
 
     def _verdict(self, pair: Pair, policy: Policy, run: Run) -> Judged | Future[Judged]:
         """The verdict on (reference, answer), perhaps still to come."""
@@ -257,7 +258,7 @@ class Grader:
 
     def _decide(self, verdict: Future[Judged], key: Key, run: Run) -> None:
         policy, reference, answer = key
-        reference = _bare_reference(reference)
+        reference = bare_reference(reference)
         if not reference.strip():
             self._settle(verdict, key, Judged("grader_error"))
         elif (plain := compare_plain(reference, answer, policy)) is not None:
@@ -336,7 +337,7 @@ def _known(verdict: Judged | Future[Judged]) -> Judged:
 
 def _grade_of(task: GradingTask, found: Extracted, judged: Judged) -> Grade:
     """The grade that a comparison comes to, once the guards have seen it."""
-    reference, reason = _bare_reference(task.reference_answer), judged.reason
+    reference, reason = bare_reference(task.reference_answer), judged.reason
     correct: bool | None = reason.startswith("equal")
     if reason == "different":
         reason = guard_wrong(reference, found.answer) or reason
@@ -348,7 +349,7 @@ def _grade_of(task: GradingTask, found: Extracted, judged: Judged) -> Grade:
 
 
 @lru_cache(maxsize=20_000)
-def _bare_reference(reference_answer: str) -> str:
+def bare_reference(reference_answer: str) -> str:
     """The answer inside a reference that still wears its box or its `####`."""
     marked = "boxed" in reference_answer or "####" in reference_answer
     if marked or (len(reference_answer) > 200 and len(_PROSE.findall(reference_answer)) > 20):

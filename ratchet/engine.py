@@ -106,5 +106,9 @@ class Engine(Protocol):
     def pending(self) -> int:
         """Requests that were added and not yet returned."""
 
+    @property
+    def unfinished(self) -> int:
+        """Completions that were asked for and are not drawn yet."""
+
     def release_device(self) -> None:
         """Give device memory back while training runs; `load` takes it again."""

@@ -174,7 +174,7 @@ class EngineClient:
     """A `Completer` over an engine process that is started when it is first needed.
 
     It may be used from any thread, but from one at a time. `on_start` is called after each start
-    of a process. `in_flight` bounds the completions asked for and not yet here.
+    of a process. `in_flight` bounds the completions asked for and not yet drawn.
     """
 
     def __init__(
@@ -256,13 +256,11 @@ class EngineClient:
                 process.send(Add(batch))
             if not flow.pending:
                 return
-            groups = [
-                group
-                for message in process.receive(self._engine.stall_timeout)
-                if isinstance(message, Finished) and message.epoch == epoch
-                for group in message.groups
-            ]
-            flow.finished(groups)
+            groups: list[Group] = []
+            for message in process.receive(self._engine.stall_timeout):
+                if isinstance(message, Finished) and message.epoch == epoch:
+                    groups.extend(message.groups)
+                    flow.finished(message)
             if batch := flow.next_batch():
                 # before the groups are handed out, lest the engine waits for what is done to them
                 process.send(Add(batch))
@@ -312,7 +310,11 @@ class EngineClient:
 
 
 class _Flow:
-    """Which requests are at the engine, and how many more may go there."""
+    """What is at the engine, and how much more may go there.
+
+    Completions are counted as they end, not as their groups do: else a few long completions, each
+    of which keeps its group open, would leave the engine with little to do.
+    """
 
     def __init__(self, requests: Iterator[Request], limit: int) -> None:
         self._requests = requests
@@ -321,7 +323,7 @@ class _Flow:
         self.pending = 0
 
     def next_batch(self) -> tuple[Request, ...]:
-        """Requests that fill the engine up; never less than one while none is there."""
+        """Requests that fill the engine up."""
         batch: list[Request] = []
         while self._completions < self._limit:
             request = next(self._requests, None)
@@ -332,6 +334,6 @@ class _Flow:
         self.pending += len(batch)
         return tuple(batch)
 
-    def finished(self, groups: list[Group]) -> None:
-        self.pending -= len(groups)
-        self._completions -= sum(len(group.outputs) for group in groups)
+    def finished(self, message: Finished) -> None:
+        self.pending -= len(message.groups)
+        self._completions -= message.drawn

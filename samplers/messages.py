@@ -59,15 +59,16 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Groups that finished in one step."""
+    """What one step did: `drawn` completions, and the groups that these made whole."""
 
     epoch: int
     groups: tuple[Group, ...]
+    drawn: int
 
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """A step was done, though no group finished."""
+    """A step was done, though no completion ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,5 +132,9 @@ class ReplayEngine:
     def pending(self) -> int:
         return len(self._queue)
 
+    @property
+    def unfinished(self) -> int:
+        return sum(request.num_completions for request in self._queue)
+
     def release_device(self) -> None:
         """Nothing is held."""

@@ -143,10 +143,11 @@ class Server:
                 assert_never(message)
 
     def _step(self) -> None:
+        before = self._engine.unfinished
         groups = self._engine.step()
         crash_point("engine_step")
-        if groups:
-            self._sender.send(Finished(self._epoch, tuple(groups)))
+        if drawn := before - self._engine.unfinished:
+            self._sender.send(Finished(self._epoch, tuple(groups), drawn))
         else:
             self._sender.alive()
 

@@ -6,12 +6,18 @@ sorted by length, so that little of a batch is padding, and sampled batch by bat
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    StoppingCriteria,
+)
 
 from ratchet.engine import Group, Output, Request, Sampling
 from ratchet.errors import InputError
@@ -35,6 +41,25 @@ class _Asked:
     outputs: list[Output] = field(default_factory=list)
 
 
+class _StopTexts(StoppingCriteria):  # type: ignore[misc]
+    """Ends a row once a stop text is in it. Special tokens don't count as text.
+
+    transformers' own criterion finds `b` in `<bos>`.
+    """
+
+    def __init__(self, tokenizer: Any, stops: tuple[str, ...], width: int) -> None:
+        self._tokenizer = tokenizer
+        self._stops = stops
+        self._width = width
+        self._tail = max(map(len, stops)) + 8
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        tail = input_ids[:, max(self._width, input_ids.shape[1] - self._tail) :]
+        texts = self._tokenizer.batch_decode(tail, skip_special_tokens=True)
+        ended = [any(stop in text for stop in self._stops) for text in texts]
+        return torch.tensor(ended, device=input_ids.device)
+
+
 class TransformersEngine:
     """One model of transformers; full weights are loaded anew, adapters by peft."""
 
@@ -50,6 +75,7 @@ class TransformersEngine:
         self._queue: deque[_Asked] = deque()
         self._round: list[_Asked] = []
         self._pending = 0
+        self._unfinished = 0
 
     def load(self, policy: Policy) -> None:
         """Make `policy` the one that answers.
@@ -111,7 +137,6 @@ class TransformersEngine:
             "max_new_tokens": max_new_tokens,
             "eos_token_id": self._ends(),
             "pad_token_id": self._pad(),
-            "stop_strings": list(sampling.stop) or None,
             **dict(sampling.extra),
         }
         return GenerationConfig(**settings)
@@ -131,6 +156,7 @@ class TransformersEngine:
         assert self._sampling is not None, "configure comes before add"
         prompt = render_prompt(self._tokenizer, self._prompt, request.problem)
         ids = prompt_token_ids(self._tokenizer, prompt)
+        self._unfinished += request.num_completions
         room = self._max_len - len(ids)
         if room <= 0:
             empty = (Output("", "error", 0),) * request.num_completions
@@ -146,11 +172,13 @@ class TransformersEngine:
         self._round.clear()
         self._refused.clear()
         self._pending = 0
+        self._unfinished = 0
 
     def step(self) -> list[Group]:
         """One batch; the groups that it completed."""
         groups, self._refused = self._refused, []
         batch = self._next_batch()
+        self._unfinished -= len(batch) + sum(len(group.outputs) for group in groups)
         for asked, output in zip(batch, self._sample(batch), strict=True):
             asked.outputs.append(output)
             if len(asked.outputs) == asked.request.num_completions:
@@ -190,9 +218,14 @@ class TransformersEngine:
             input_ids=torch.tensor(ids, device=self._device),
             attention_mask=torch.tensor(mask, device=self._device),
             generation_config=self._generation(sampling, count),
-            tokenizer=self._tokenizer,
+            stopping_criteria=self._stopping(sampling, len(ids[0])),
         ).tolist()
         return rows
+
+    def _stopping(self, sampling: Sampling, width: int) -> list[Any]:
+        if not sampling.stop:
+            return []
+        return [_StopTexts(self._tokenizer, sampling.stop, width)]
 
     def _output(self, tokens: list[int]) -> Output:
         """One row of the batch, cut at its end token or stop text; what follows is padding."""
@@ -203,15 +236,28 @@ class TransformersEngine:
         text: str = self._tokenizer.decode(kept, skip_special_tokens=True)
         cuts = [at for stop in self._sampling.stop if (at := text.find(stop)) >= 0]
         if cuts:
-            pad = self._pad()
-            count = len(kept) if pad not in kept else kept.index(pad)
-            return Output(text[: min(cuts)], "stop", count)
+            return Output(text[: min(cuts)], "stop", self._tokens_to_stop(kept))
         reason: FinishReason = "length" if end is None else "stop"
         return Output(text, reason, len(kept))
+
+    def _tokens_to_stop(self, tokens: list[int]) -> int:
+        """How many tokens it took to write a stop text."""
+        assert self._sampling is not None
+        stops = self._sampling.stop
+
+        def is_written(count: int) -> bool:
+            text = self._tokenizer.decode(tokens[:count], skip_special_tokens=True)
+            return any(stop in text for stop in stops)
+
+        return bisect_left(range(len(tokens)), True, key=is_written)
 
     @property
     def pending(self) -> int:
         return self._pending + len(self._refused)
+
+    @property
+    def unfinished(self) -> int:
+        return self._unfinished
 
     def release_device(self) -> None:
         """Move the weights to main memory."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from ratchet.records import FinishReason
 from samplers.config import VllmEngineConfig
 
 PROMPT_TOO_LONG = "prompt_too_long"
-MAX_N = 64
-"""Completions per vLLM request: with more than some 200, vLLM was seen to stop working."""
 
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -62,12 +59,11 @@ class RatchetWorker:
 
 @dataclass
 class _Pending:
-    """A request whose completions are not all there; `outputs` by the chunk's number."""
+    """A request whose completions are not all there; `outputs` by attempt."""
 
     request: Request
     prompt: str
-    missing: int
-    outputs: dict[int, list[Output]] = field(default_factory=dict)
+    outputs: dict[int, Output] = field(default_factory=dict)
 
 
 class VllmEngine:
@@ -84,6 +80,8 @@ class VllmEngine:
         self._adapters = 0
         self._asleep = False
         self._sampling: dict[str, Any] = {}
+        self._params: Any = None
+        self._unfinished = 0
         self._pending: dict[int, _Pending] = {}
         self._refused: list[Group] = []
         self._requests = 0
@@ -212,7 +210,7 @@ class VllmEngine:
             **dict(sampling.extra),
         }
         try:
-            self._params(1)
+            self._params = self._build_params()
         except (ValueError, TypeError, self._vllm_error()) as error:
             shown = self._sampling
             raise InputError(f"vLLM refuses the sampling parameters {shown}: {error}") from error
@@ -225,45 +223,52 @@ class VllmEngine:
         error: type[Exception] = VLLMError
         return error
 
-    def _params(self, count: int) -> Any:
+    def _build_params(self) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        return SamplingParams(n=count, output_kind=RequestOutputKind.FINAL_ONLY, **self._sampling)
+        return SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, **self._sampling)
 
     def add(self, request: Request) -> None:
-        """Queue a request; a prompt that leaves no room for a token becomes a group of errors."""
+        """Queue a request; a prompt that leaves no room for a token becomes a group of errors.
+
+        Each completion is a vLLM request of its own: that shows when it ends, which a request with
+        n > 1 shows only for all of them. Their prompt is computed once all the same, by vLLM's
+        prefix cache, as it is for n > 1.
+        """
         prompt = render_prompt(self._tokenizer, self._prompt, request.problem)
         ids = prompt_token_ids(self._tokenizer, prompt)
+        self._unfinished += request.num_completions
         if len(ids) >= self._max_model_len:
             empty = (Output("", "error", 0),) * request.num_completions
             group = Group(request.problem_id, prompt, len(ids), empty, error=PROMPT_TOO_LONG)
             self._refused.append(group)
             return
         self._requests += 1
-        key, chunks = self._requests, list(_chunks(request.num_completions))
-        self._pending[key] = _Pending(request, prompt, missing=len(chunks))
-        for index, count in enumerate(chunks):
+        self._pending[self._requests] = _Pending(request, prompt)
+        for attempt in range(request.num_completions):
             self._engine.add_request(
-                f"{key}:{index}",
+                f"{self._requests}:{attempt}",
                 {"prompt_token_ids": ids},
-                self._params(count),
+                self._params,
                 lora_request=self._adapter,
             )
 
     def cancel(self) -> None:
         if self._pending:
             ids = [
-                f"{key}:{index}"
+                f"{key}:{attempt}"
                 for key, pending in self._pending.items()
-                for index, _ in enumerate(_chunks(pending.request.num_completions))
+                for attempt in range(pending.request.num_completions)
             ]
             self._engine.abort_request(ids)
         self._pending.clear()
         self._refused.clear()
+        self._unfinished = 0
 
     def step(self) -> list[Group]:
         groups, self._refused = self._refused, []
+        self._unfinished -= sum(len(group.outputs) for group in groups)
         if self._pending:
             for result in self._engine.step():
                 if result.finished and (group := self._take(result)):
@@ -271,21 +276,22 @@ class VllmEngine:
         return groups
 
     def _take(self, result: Any) -> Group | None:
-        """Keep the completions of one vLLM request; the group once all of its are there."""
-        key, index = (int(part) for part in result.request_id.split(":"))
+        """Keep one completion; its group once all of it is there."""
+        key, attempt = (int(part) for part in result.request_id.split(":"))
         pending = self._pending.get(key)
         if pending is None:
             return None
-        pending.outputs[index] = [self._output(output) for output in result.outputs]
-        pending.missing -= 1
-        if pending.missing:
+        (output,) = result.outputs
+        pending.outputs[attempt] = self._output(output)
+        self._unfinished -= 1
+        if len(pending.outputs) < pending.request.num_completions:
             return None
         del self._pending[key]
         return Group(
             pending.request.problem_id,
             pending.prompt,
             len(result.prompt_token_ids),
-            tuple(output for _, chunk in sorted(pending.outputs.items()) for output in chunk),
+            tuple(output for _, output in sorted(pending.outputs.items())),
         )
 
     def _output(self, output: Any) -> Output:
@@ -301,6 +307,10 @@ class VllmEngine:
     def pending(self) -> int:
         return len(self._pending) + len(self._refused)
 
+    @property
+    def unfinished(self) -> int:
+        return self._unfinished
+
     def release_device(self) -> None:
         """Move the weights to main memory and drop the KV cache, where there is a GPU."""
         if self._engine is None or self._asleep:
@@ -308,11 +318,6 @@ class VllmEngine:
         if self._engine.model_config.enable_sleep_mode:
             self._engine.sleep(level=1)
             self._asleep = True
-
-
-def _chunks(count: int) -> Iterator[int]:
-    for start in range(0, count, MAX_N):
-        yield min(MAX_N, count - start)
 
 
 def _same_weights(one: Policy, other: Policy) -> bool:

@@ -1,8 +1,9 @@
 """A trainer in a process of its own: start it, follow it, explain its end.
 
 The worker writes one JSON object per line to its standard output; everything that libraries print
-goes to the log. Its standard input is a pipe that nobody writes to: when this process dies, the
-pipe ends and so does the worker, also below a launcher.
+to the log. Its standard input is a pipe on which it gets the path of its job, then nothing more:
+when this process dies, the pipe ends and so does the worker, also below a launcher, which hands
+its workers the path as an argument instead.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -106,7 +107,7 @@ class Launch:
         """One process on one device; accelerate's launcher where there are several."""
         worker = ["-m", self.module, str(self.job)]
         if self.devices.count == 1:
-            return [sys.executable, *worker]
+            return [sys.executable, "-m", self.module]
         launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines=1"]
         options = [f"--num_processes={self.devices.count}", "--main_process_port=0"]
         settled = ["--mixed_precision=no", "--dynamo_backend=no"]
@@ -116,13 +117,75 @@ class Launch:
         gpus = ",".join(self.devices.gpus)
         return {**os.environ, **_QUIET, "CUDA_VISIBLE_DEVICES": gpus}
 
+    def start(self) -> subprocess.Popen[bytes]:
+        """The process, which waits for its job on standard input where it is the only one."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self.command(),
+                env=self.environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+
+    def give_job(self, process: subprocess.Popen[bytes]) -> bool:
+        """Tell a waiting process its job; whether it is there to take it."""
+        if self.devices.count > 1:
+            return True
+        assert process.stdin is not None
+        try:
+            process.stdin.write(f"{self.job}\n".encode())
+            process.stdin.flush()
+        except BrokenPipeError:
+            return False
+        return process.poll() is None
+
+
+class WarmWorker:
+    """A worker started ahead of its job, so that its imports run beside what comes before.
+
+    Importing torch, transformers and TRL takes about 11 s on two cores, in every iteration. The
+    worker touches no device before it has its job. Launchers of several processes start cold.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: tuple[str, Devices, subprocess.Popen[bytes]] | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self._waiting is not None
+
+    def prepare(self, module: str, devices: Devices, log: Path) -> None:
+        """Start a worker, unless one waits or there are several devices."""
+        if self._waiting is None and devices.count == 1:
+            launch = Launch(module, Path(), devices, log)
+            self._waiting = (module, devices, launch.start())
+
+    def take(self, launch: Launch) -> subprocess.Popen[bytes] | None:
+        """The waiting worker, with its job given to it; None if none waits that is fit for it."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return None
+        module, devices, process = waiting
+        if (module, devices) == (launch.module, launch.devices) and launch.give_job(process):
+            return process
+        _end(process)
+        return None
+
+    def close(self) -> None:
+        """End a worker that never got a job."""
+        if self._waiting:
+            _end(self._waiting[2])
+            self._waiting = None
+
 
 Follow = Callable[[Mapping[str, Any]], None]
 """Takes each message of a worker."""
 
 
-def run_worker(launch: Launch, follow: Follow) -> None:
-    """Run a worker to its end.
+def run_worker(launch: Launch, follow: Follow, warm: WarmWorker | None = None) -> None:
+    """Run a worker to its end: the one that waits in `warm`, or a new one.
 
     Raises:
         InputError: if the worker found that the user's input can't work.
@@ -132,7 +195,7 @@ def run_worker(launch: Launch, follow: Follow) -> None:
     """
     error: Mapping[str, Any] | None = None
     launch.log.parent.mkdir(parents=True, exist_ok=True)
-    with launch.log.open("ab") as log, _started(launch, log) as process:
+    with launch.log.open("ab") as log, _started(launch, warm) as process:
         for message in _messages(process, log):
             if message["event"] == "error":
                 error = error or message
@@ -150,23 +213,25 @@ def run_worker(launch: Launch, follow: Follow) -> None:
 
 
 @contextmanager
-def _started(launch: Launch, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        launch.command(),
-        env=launch.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-    )
+def _started(launch: Launch, warm: WarmWorker | None) -> Iterator[subprocess.Popen[bytes]]:
+    process = warm.take(launch) if warm else None
+    if process is None:
+        process = launch.start()
+        launch.give_job(process)
     try:
         yield process
     finally:
-        # The pipe's end stops workers below a launcher as well.
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # The pipe's end stops workers below a launcher as well.
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            with suppress(BrokenPipeError):
                 pipe.close()
-        process.kill()
-        process.wait()
+    process.kill()
+    process.wait()
 
 
 def _messages(process: subprocess.Popen[bytes], log: IO[bytes]) -> Iterator[Mapping[str, Any]]:

@@ -20,12 +20,13 @@ from ratchet.progress import Progress, Step, silent
 from ratchet.store import Artifact, Workspace
 from trainers.batches import BatchSplit
 from trainers.config import SftConfig
-from trainers.process import Launch, find_devices, run_worker
+from trainers.process import Launch, WarmWorker, find_devices, run_worker
 
 STAGE = "train"
 VERSION = 1
 CHECKPOINT = "checkpoint"
 _WORK = "work"
+_WORKER = "trainers.sft_worker"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,9 @@ class TrainInputs:
     """What one training starts from.
 
     `rows` holds `SftRow` parts. `start` is the incumbent, `base` the base model; `start_from`
-    chooses between them. `redo` counts how often the user asked for this to be done again.
-    `log_path` lies outside the artifact, whose content it must not change.
+    chooses between them. `warm` may hold a worker that waits. `redo` counts how often the user
+    asked for this to be done again. `log_path` lies outside the artifact, whose content it must not
+    change.
     """
 
     rows: Artifact
@@ -43,6 +45,7 @@ class TrainInputs:
     iteration: int
     seed: int
     log_path: Path
+    warm: WarmWorker | None = None
     redo: int = 0
     progress: Progress = silent
 
@@ -98,9 +101,15 @@ def run(config: SftConfig, inputs: TrainInputs, out: Workspace) -> dict[str, Any
     work.mkdir(exist_ok=True)
     shutil.rmtree(out.path / CHECKPOINT, ignore_errors=True)
     write_json(work / "job.json", asdict(job))
-    launch = Launch("trainers.sft_worker", work / "job.json", devices, inputs.log_path)
-    run_worker(launch, lambda message: _report(inputs.progress, message))
+    launch = Launch(_WORKER, work / "job.json", devices, inputs.log_path)
+    run_worker(launch, lambda message: _report(inputs.progress, message), inputs.warm)
     return _take_result(job, out)
+
+
+def warm_up(config: SftConfig, warm: WarmWorker, log: Path) -> None:
+    """Have a worker ready for the next training."""
+    if not warm.waits:
+        warm.prepare(_WORKER, find_devices(config.devices), log)
 
 
 def checkpoint_policy(artifact: Artifact, start: Policy, iteration: int) -> Policy:

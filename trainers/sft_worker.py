@@ -1,26 +1,28 @@
-"""The process that trains: `python -m trainers.sft_worker job.json`, started by `trainers.sft`."""
+"""The process that trains: `python -m trainers.sft_worker [job.json]`, started by `trainers.sft`.
+
+Without an argument it gets its imports done and waits for the job on standard input.
+"""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from ratchet.files import read_json
 from trainers.sft import SftJob
-from trainers.worker import Reports, die_with_parent
+from trainers.worker import Reports, die_with_parent, wait_for_job
 
 
-def main(job_file: Path) -> None:
+def main(arguments: list[str]) -> None:
     """Do the job, and report on it."""
     reports = Reports()
-    die_with_parent()
     with reports.errors():
-        job = SftJob(**read_json(job_file))
-        # Imported late: it takes seconds, in which the parent's death would go unseen.
+        # Imported here, so that an installation that can't is told to the parent.
         from trainers.sft_training import train
 
-        train(job, reports)
+        job_file = wait_for_job(arguments)
+        die_with_parent()
+        train(SftJob(**read_json(job_file)), reports)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1:])

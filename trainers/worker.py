@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 from ratchet.errors import InputError
@@ -47,6 +48,22 @@ class Reports:
         self.send("error", kind=kind, message=message)
         # Other ranks may wait for this one in a collective operation; the launcher ends them.
         sys.exit(1)
+
+
+def wait_for_job(arguments: list[str]) -> Path:
+    """The job file: the argument where there is one, else the line that the parent sends.
+
+    A parent that goes away without sending one ends this process.
+    """
+    if arguments:
+        return Path(arguments[0])
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            sys.exit(0)
+        line += byte
+    return Path(line.decode().strip())
 
 
 def die_with_parent() -> None:

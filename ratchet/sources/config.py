@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ratchet.answer_extraction import AnswerFormat
+from ratchet.answer_policy import Policy
 from ratchet.config import Config, NotIdentity
 
 SolutionStyle = Literal["boxed", "raw"]
@@ -27,6 +28,8 @@ Offset = Annotated[int, Field(ge=0)]
 class _SourceConfig(Config):
     answer_format: AnswerFormat = "auto"
     """Where completions on these problems state their answer."""
+    policy: Policy = Policy()
+    """What counts as the same answer (docs/verifier.md)."""
 
 
 class _RowsConfig(_SourceConfig):

@@ -55,7 +55,8 @@ def test_the_funnel_names_every_completion(world: World) -> None:
 def test_rejected_completions_stay(world: World) -> None:
     path = world.folder / "whole" / "artifacts"
     identity = whole(world)["iterations"][0]["artifacts"]["filter"]
-    verdicts = pq.read_table(path / identity).to_pylist()
+    parts = sorted((path / identity).glob("part-*.parquet"))
+    verdicts = [row for part in parts for row in pq.read_table(part).to_pylist()]
     assert len(verdicts) == SIZES["train"] * GROUP_SIZE
     assert {v["reason"] for v in verdicts if not v["accepted"]} == {"different", "no_answer"}
 
@@ -98,7 +99,10 @@ def test_sigkill_anywhere_then_resume_ends_as_if_never_cut(world: World, cut: st
         for trained in (world.folder / "whole" / "artifacts").glob("train-*"):
             shutil.copytree(trained, world.folder / store / "artifacts" / trained.name)
     killed = world.ratchet("run", str(world.config), store=store, crash_at=cut)
-    assert killed.returncode in (-9, 1), f"{cut} did not cut: {killed.stderr}"
+    # A dead engine or trainer is started again by the flow itself.
+    survived = cut.startswith(("engine", "train_"))
+    assert killed.returncode in ((0, 1) if survived else (-9,)), killed.stderr
+    assert not survived or "SIGKILL" in killed.stderr
     resumed = world.ratchet("resume", "world", "--json", store=store)
     assert resumed.returncode == 0, resumed.stderr
     assert world.ledger(store) == world.ledger("whole")

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -16,8 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratchet.answer_forms import exact_number, forms_of, normalise
-from ratchet.answers import Grader, GradingTask, WorkerLimits, extract_answer
+from ratchet.answer_normal import normalise
+from ratchet.answer_numbers import exact_number
+from ratchet.answer_tiers import form_of
+from ratchet.answers import Grader, GradingTask, Policy, WorkerLimits, extract_answer
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -100,7 +103,7 @@ def test_unknown_answer_format_names_the_known_ones() -> None:
             r"\begin{pmatrix}1\\2\end{pmatrix}",
             "equal_string",
         ),
-        (r"\$32,\!348", "32348", "equal_string"),
+        (r"\$32,\!348", "32348", "equal_number"),
         (r"11,\! 111,\! 111,\! 100", "11,111,111,100", "equal_string"),
         (r"90^\circ", "90", "equal_string"),
         (r"5.4 \text{ cents}", "5.4", "equal_string"),
@@ -108,9 +111,9 @@ def test_unknown_answer_format_names_the_known_ones() -> None:
         ("18", "18 dollars", "equal_string"),
         ("4210_{5}", "4210_5", "equal_string"),
         (r"\sin^2t", r"\sin^2 t", "equal_string"),
-        ("x=5", "5", "equal_string"),
-        ("5", "x = 5", "equal_string"),
-        (r"x \in [-2,7]", "[-2, 7]", "equal_string"),
+        ("x=5", "5", "equal_parts"),
+        ("5", "x = 5", "equal_parts"),
+        (r"x \in [-2,7]", "[-2, 7]", "equal_parts"),
         ("18", "18.00", "equal_number"),
         ("1/2", "0.5", "equal_number"),
         (r"137 \frac{1}{2}", "137.5", "equal_number"),
@@ -118,7 +121,9 @@ def test_unknown_answer_format_names_the_known_ones() -> None:
         ("150000", r"1.5 \times 10^{5}", "equal_number"),
         ("-3/4", r"\frac{-3}{4}", "equal_number"),
         ("0.5", "50%", "different"),
-        ("1/3", "0.333333", "different"),
+        ("1/3", "0.333333", "equal_rounded"),
+        ("1/3", "0.33333", "different"),
+        ("(x+y+z)^{90}+1", "(x+y+z)^{90}+2", "different"),
         ("18 cm", "18 m", "different"),
         ("5 am", "5 pm", "different"),
         ("2", "2 million", "different"),
@@ -213,7 +218,7 @@ def test_nasty_completions_get_a_grade_in_time(grader: Grader, text: str) -> Non
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=30))
 def test_any_text_has_forms_and_equals_itself(answer: str, other: str) -> None:
-    forms_of(other, answer)
+    form_of(other)
     extract_answer(answer, "last_number")
     if normalise(answer):
         assert Grader(workers=1).compare(answer, answer) != "different"
@@ -227,10 +232,13 @@ def test_fractions_are_exact(top: int, bottom: int) -> None:
     assert exact_number(f"{top}/{bottom}") == number
 
 
+ENDLESS = r"\int \sin(x^2) e^{x^3} dx"
+
+
 def test_an_endless_comparison_is_killed_and_its_neighbours_lose_nothing() -> None:
     with Grader(workers=2, limits=WorkerLimits(seconds=0.5)) as grader:
         tasks = [GradingTask(rf"\boxed{{{n}\cdot\sqrt{{2}}}}", r"2\sqrt{2}") for n in range(1, 4)]
-        tasks.insert(1, GradingTask(r"\boxed{10^{10^{10}}}", r"\sqrt{2}"))
+        tasks.insert(1, GradingTask(rf"\boxed{{{ENDLESS}}}", r"\sqrt{2}"))
         grades = grader.grade_many(tasks)
     assert [grade.correct for grade in grades] == [False, None, True, False]
     assert grades[1].reason == "timeout"
@@ -328,37 +336,78 @@ def test_math500_references_equal_their_solutions(grader: Grader) -> None:
 def test_changed_gsm8k_answers_are_never_accepted(grader: Grader) -> None:
     for row in shared_rows("gsm8k_train.parquet"):
         value = int(row["final_answer"].replace(",", ""))
-        for changed in (value + 1, value - 1, value * 10, -value):
+        digit = str(abs(value))[0]
+        other = int(str(abs(value)).replace(digit, str(int(digit) % 9 + 1), 1))
+        for changed in (value + 1, value - 1, value * 10, -value, other):
             if changed != value:
-                assert grader.compare(row["final_answer"], str(changed)) == "different"
+                solution = f"{row['answer'].rpartition('####')[0]}#### {changed}"
+                assert grader.grade(solution, row["final_answer"]).correct is False
 
 
-def test_nemo_skills_differs_only_where_the_label_reads_a_run_on_text(grader: Grader) -> None:
-    """Seven labels: four read the answer of a second problem, or an empty box, behind the first;
-    three could not read \\fbox, a bare \\[...\\] or a unit."""
+def test_nemo_skills_differs_in_two_with_the_labels_own_policy(grader: Grader) -> None:
+    """The labels read only the last box: run-on texts are rejected. What is left: an \\fbox, and
+    a unit in letters (`1320 km`); docs/verifier.md explains both."""
     rows = shared_rows("nemo_skills_50x3.parquet")
-    grades = [grader.grade(row["completion"], row["gold"]) for row in rows]
+    policy = Policy(run_on="reject")
+    grades = [
+        grader.grade(row["completion"], row["gold"], answer_format="boxed", policy=policy)
+        for row in rows
+    ]
     differ = [
-        (row, grade)
+        grade
         for row, grade in zip(rows, grades, strict=True)
         if grade.correct is not row["upstream_correct"]
     ]
-    assert len(differ) <= 7
-    assert all(grade.correct and not row["upstream_correct"] for row, grade in differ)
+    assert len(differ) <= 2
+    assert all(grade.correct for grade in differ)
 
 
-def test_math_verify_pairs_of_bare_answers_agree(grader: Grader) -> None:
+def test_nemo_skills_by_default_accepts_first_answers_only_beyond_the_labels(
+    grader: Grader,
+) -> None:
+    rows = shared_rows("nemo_skills_50x3.parquet")
+    grades = [grader.grade(row["completion"], row["gold"]) for row in rows]
+    pairs = list(zip(rows, grades, strict=True))
+    assert not [row for row, grade in pairs if row["upstream_correct"] and not grade.correct]
+    assert sum(bool(g.correct) and not row["upstream_correct"] for row, g in pairs) <= 8
+
+
+def test_math_verify_cases_agree_but_for_six(grader: Grader) -> None:
+    """docs/verifier.md explains each of the six."""
     path = DATA / "math_verify_cases.jsonl"
     if not path.exists():
         pytest.skip(f"{path} is not there")
     cases = [json.loads(line) for line in path.read_text().splitlines()]
-    short = [
+    cases = [case for case in cases if "quirk" not in case["opts"]]
+    differ = [
         case
         for case in cases
-        if "quirk" not in case["opts"] and max(len(case["gold"]), len(case["pred"])) < 25
+        if (grader.grade(case["pred"], case["gold"]).correct is True) != case["expected"]
     ]
-    agree = sum(
-        grader.compare(case["gold"], case["pred"]).startswith("equal") == case["expected"]
-        for case in short
+    assert len(cases) == 267
+    assert len(differ) <= 6
+
+
+def test_no_two_different_math500_answers_are_equal(grader: Grader) -> None:
+    answers = sorted({row["answer"] for row in shared_rows("math500.parquet")})
+    draws = random.Random(0)
+    pairs = [draws.sample(answers, 2) for _ in range(10_000)]
+    tasks = [GradingTask(rf"\boxed{{{one}}}", other) for one, other in pairs]
+    grades = zip(pairs, grader.grade_stream(tasks), strict=True)
+    accepted = {frozenset(pair) for pair, grade in grades if grade.correct is not False}
+    assert accepted <= TRULY_EQUAL
+
+
+TRULY_EQUAL = {
+    frozenset(pair)
+    for pair in (
+        ("10080", r"10,\!080"),
+        (r"\frac14", r"\frac{1}{4}"),
+        (r"\$36", "36"),
+        ("1,-2", "-2,1"),
+        ("15", r"15\mbox{ cm}^2"),
+        (r"30^\circ", "30"),
+        (r"120^\circ", "120"),
+        (r"2 \sqrt{5}", r"2\sqrt{5}"),
     )
-    assert agree >= 0.8 * len(short)
+}

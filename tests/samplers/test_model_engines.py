@@ -150,9 +150,9 @@ def test_a_stop_text_ends_a_completion_and_is_no_part_of_it(
 def test_a_seed_makes_sampling_repeat_and_attempts_differ(
     client: EngineClient, policies: dict[str, Policy]
 ) -> None:
-    first = answers(client, policies["one"], SAMPLED, count=40, size=4)
-    again = answers(client, policies["one"], SAMPLED, count=40, size=4)
-    other = answers(client, policies["one"], replace(SAMPLED, seed=2), count=40, size=4)
+    first = answers(client, policies["one"], SAMPLED, count=6, size=2)
+    again = answers(client, policies["one"], SAMPLED, count=6, size=2)
+    other = answers(client, policies["one"], replace(SAMPLED, seed=2), count=6, size=2)
     assert first == again
     assert first != other
     assert all(len(set(group)) > 1 for group in first.values())
