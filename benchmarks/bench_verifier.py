@@ -110,8 +110,12 @@ def plain_rate(tasks: Sequence[GradingTask]) -> float:
     return len(sample) / (time.perf_counter() - started)
 
 
-def rate(tasks: Sequence[GradingTask]) -> float:
-    """Completions a second of a warm `Grader` that has seen none of them."""
+def rate(tasks: Sequence[GradingTask], rounds: int = 3) -> float:
+    """Completions a second of a warm `Grader` that has seen none of them; the best of `rounds`."""
+    return max(_one_rate(tasks) for _ in range(rounds))
+
+
+def _one_rate(tasks: Sequence[GradingTask]) -> float:
     with Grader() as grader:
         list(grader.grade_stream([GradingTask(r"\boxed{\sqrt{8}}", r"2\sqrt{2}")] * 2))
         started = time.perf_counter()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-_TOKEN = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\[\\{}]|[{}]")
+_TOKEN = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\[\\{}]|\{|\}")
 _BARE = re.compile(r"\\boxed\s+([^\s{}$]+)")
 _OPEN = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{")
 _MAX_GAP = 60
@@ -119,6 +119,8 @@ def _joined(group: Sequence[Box]) -> str:
 
 
 def _rivals(text: str, groups: Sequence[Sequence[Box]]) -> tuple[str, ...]:
+    if len(groups) == 1:
+        return ()
     final = _key(_joined(groups[-1]))
     standing: list[str] = []
     for group, following in pairwise(groups):

@@ -56,6 +56,7 @@ _MATH_WORDS = frozenset(
     | {"arccos", "vmatrix", "choose", "det", "lim", "sinh", "cosh", "tanh", "smallmatrix", "ccc"}
     | {"aligned", "cases", "infty", "inf"}
 )
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\ud800-\udfff]")
 _GLUED_OR = re.compile(r"(?<=[\d)}])\s*(?:and|or)(?=[^a-z])")
 _SPACE_BEFORE_SYMBOL = re.compile(r"(?<=\d) (?=[A-Za-z](?![A-Za-z]))")
 _ANGLE = r"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat)\{?)?"
@@ -84,6 +85,10 @@ def compare_plain(reference: str, answer: str, policy: Policy = DEFAULT_POLICY) 
     found = _compare_forms(one, other, policy)
     if found is not None:
         return found
+    if _UNPRINTABLE.search(answer) and not _UNPRINTABLE.search(reference):
+        return Verdict("different", "text")
+    if max(len(reference), len(answer)) > MAX_LENGTH:
+        return None
     equal = compare_nodes(node_of(one), node_of(other), policy, _undecided)
     if equal is None:
         return None

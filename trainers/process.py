@@ -1,9 +1,9 @@
 """A trainer in a process of its own: start it, follow it, explain its end.
 
-The worker writes one JSON object per line to its standard output; everything that libraries print
-to the log. Its standard input is a pipe on which it gets the path of its job, then nothing more:
-when this process dies, the pipe ends and so does the worker, also below a launcher, which hands
-its workers the path as an argument instead.
+The worker writes one JSON object per line to its standard output; what libraries print goes to the
+log. On its standard input it gets the path of its job, then nothing more: when this process dies,
+that pipe ends and so does the worker, also below a launcher, which hands its workers the path as an
+argument instead.
 """
 
 from __future__ import annotations

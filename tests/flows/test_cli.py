@@ -81,6 +81,57 @@ def test_bad_input_is_told_with_exit_code_2(
     assert "Traceback" not in done.stderr
 
 
+def write_problems(path: Path, rows: list[dict[str, str]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return f'{{kind="file", path="{path}", columns={{problem_id="problem_id"}}}}'
+
+
+def make_rows(first: int, count: int = 8) -> list[dict[str, str]]:
+    return [
+        {
+            "problem_id": f"q{i}",
+            "problem": f"Tom has {i} red apples and buys {i + 3} more. How many has he now?",
+            "reference_answer": str(2 * i + 3),
+        }
+        for i in range(first, first + count)
+    ]
+
+
+def run_on(tmp_path: Path, train: list[dict[str, str]], dev: list[dict[str, str]]) -> str:
+    """What `ratchet run` says of these sets before anything is started."""
+    done = ratchet(
+        "run",
+        "configs/demo.toml",
+        "--set",
+        "problems.train=" + write_problems(tmp_path / "train.jsonl", train),
+        "--set",
+        "problems.dev=" + write_problems(tmp_path / "dev.jsonl", dev),
+        store=tmp_path / "store",
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_train_overlapping_dev_stops_before_a_token_is_spent(tmp_path: Path) -> None:
+    message = run_on(tmp_path, make_rows(0), make_rows(6))
+    assert "train and dev share 2 problems" in message
+    assert "q6 ~ q6" in message
+
+
+def test_a_set_with_no_problem_is_refused(tmp_path: Path) -> None:
+    assert "dev.jsonl" in run_on(tmp_path, make_rows(0), [])
+
+
+def test_problems_without_answers_alone_are_refused(tmp_path: Path) -> None:
+    unanswered = [{**row, "reference_answer": ""} for row in make_rows(20)]
+    assert "answer" in run_on(tmp_path, make_rows(0), unanswered)
+
+
+def test_duplicate_problem_ids_are_listed(tmp_path: Path) -> None:
+    assert "q3" in run_on(tmp_path, [*make_rows(0), make_rows(3)[0]], make_rows(20))
+
+
 def test_an_empty_store_lists_no_runs(tmp_path: Path) -> None:
     done = ratchet("runs", "--json", store=tmp_path)
     assert json.loads(done.stdout) == []
