@@ -19,7 +19,7 @@ else ifeq ($(PINS),requirements/cpu.txt)
 export UV_TORCH_BACKEND := cpu
 endif
 
-.PHONY: install demo test lint bench lock seed-model clean
+.PHONY: install demo test lint bench fuzz lock seed-model clean
 install: $(STAMP)
 
 $(BIN)/uv:
@@ -46,6 +46,9 @@ lint: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+fuzz: install
+	$(BIN)/python -m benchmarks.fuzz_verifier --count 100000
 
 seed-model: install
 	$(BIN)/python -m trainers.seed_model --out models/arithmetic-seed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import bench_memory, bench_run, bench_sampling
+from benchmarks import bench_memory, bench_run, bench_sampling, bench_verifier
 
 
 def main() -> None:
@@ -19,6 +19,7 @@ def main() -> None:
         f"sampling: {sampling['ratio']} of bare LLM.generate's tokens/s (goal: at least 0.9)",
         flush=True,
     )
+    bench_verifier.main()
     run = bench_run.measure()
     print(f"engine starts: {run['engine_starts']} in a run (goal: 1)")
     print(

@@ -19,6 +19,7 @@ from filters import stage as filter_stage
 from filters.config import OrmConfig, SelectionConfig
 from ratchet.answers import Grader
 from ratchet.engine import Group, Output, Request, Sampling
+from ratchet.grading import GradingRules
 from ratchet.policy import Policy
 from ratchet.prompts import PromptConfig
 from ratchet.records import Problem
@@ -80,7 +81,7 @@ def run_stages(group_size: int, root: Path) -> dict[str, float]:
             completions=completions,
             problems=by_id,
             problems_fingerprint="p",
-            answer_format="auto",
+            rules=GradingRules(),
             grader=grader,
         )
         verdicts, _ = store.build(

@@ -8,9 +8,10 @@ from typing import Any
 
 from evals.config import EvalConfig
 from evals.summary import summarize
-from ratchet.answers import GRADER_VERSION, AnswerFormat, Grader
+from ratchet.answers import Grader
 from ratchet.config import identity_settings
 from ratchet.engine import Completer, Group, Output, Request, Sampling
+from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.policy import Policy
 from ratchet.progress import Progress, silent
@@ -28,7 +29,7 @@ class EvalInputs:
     benchmark: str
     problems: Sequence[Problem]
     problems_fingerprint: str
-    answer_format: AnswerFormat
+    rules: GradingRules
     policy: Policy
     completer: Completer
     grader: Grader
@@ -47,8 +48,7 @@ def spec(config: EvalConfig, inputs: EvalInputs) -> ArtifactSpec:
             "eval": identity_settings(config),
             "benchmark": inputs.benchmark,
             "decoding": dict(inputs.decoding),
-            "answer_format": inputs.answer_format,
-            "grader": GRADER_VERSION,
+            "rules": inputs.rules.identity(),
             **({"seed": inputs.seed} if config.temperature > 0 else {}),
             **({"redo": inputs.redo} if inputs.redo else {}),
         },
@@ -100,12 +100,8 @@ def _grade(
     correct: bool | None = False
     reason = group.error or "engine_error"
     if output.finish_reason != "error":
-        grade = inputs.grader.grade(
-            output.completion,
-            problem.reference_answer,
-            finish_reason=output.finish_reason,
-            answer_format=inputs.answer_format,
-        )
+        text, finish_reason = output.completion, output.finish_reason
+        grade = inputs.rules.grade(inputs.grader, problem, text, finish_reason)
         answer, correct, reason = grade.answer, grade.correct, grade.reason
     return EvalRow(
         benchmark=inputs.benchmark,

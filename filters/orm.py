@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ratchet.answers import AnswerFormat, Grader
+from ratchet.answer_audit import Audit
+from ratchet.answers import Grader
+from ratchet.grading import GradingRules
 from ratchet.records import Completion, Problem, Verdict
 
 
@@ -13,9 +15,10 @@ class Orm:
 
     name = "orm"
 
-    def __init__(self, grader: Grader, answer_format: AnswerFormat) -> None:
+    def __init__(self, grader: Grader, rules: GradingRules) -> None:
         self._grader = grader
-        self._format = answer_format
+        self._rules = rules
+        self.audit = Audit()
 
     def judge(self, problem: Problem, group: Sequence[Completion]) -> list[Verdict]:
         """One verdict per completion; `reward` is 1, 0, or None where the grader can't say."""
@@ -24,12 +27,9 @@ class Orm:
     def _verdict(self, problem: Problem, completion: Completion) -> Verdict:
         if completion.finish_reason == "error":
             return self._rejected(completion, completion.error or "engine_error")
-        grade = self._grader.grade(
-            completion.completion,
-            problem.reference_answer,
-            finish_reason=completion.finish_reason,
-            answer_format=self._format,
-        )
+        text, finish_reason = completion.completion, completion.finish_reason
+        grade = self._rules.grade(self._grader, problem, text, finish_reason)
+        self.audit.add(problem.problem_id, problem.reference_answer, grade)
         return Verdict(
             problem_id=completion.problem_id,
             attempt=completion.attempt,

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from filters.config import FilterConfig, OrmConfig
 from filters.orm import Orm
-from ratchet.answers import GRADER_VERSION, AnswerFormat, Grader
+from ratchet.answers import Grader
 from ratchet.config import identity_settings
+from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec
 from ratchet.progress import Progress, Step, silent
 from ratchet.records import Completion, Problem, Verdict
@@ -35,7 +36,7 @@ class FilterInputs:
     completions: Artifact
     problems: Mapping[str, Problem]
     problems_fingerprint: str
-    answer_format: AnswerFormat
+    rules: GradingRules
     grader: Grader
     redo: int = 0
     progress: Progress = silent
@@ -48,8 +49,7 @@ def spec(configs: Sequence[FilterConfig], inputs: FilterInputs) -> ArtifactSpec:
         version=VERSION,
         settings={
             "filters": [identity_settings(config) for config in configs],
-            "answer_format": inputs.answer_format,
-            "grader": GRADER_VERSION,
+            "rules": inputs.rules.identity(),
             **({"redo": inputs.redo} if inputs.redo else {}),
         },
         inputs={
@@ -60,16 +60,16 @@ def spec(configs: Sequence[FilterConfig], inputs: FilterInputs) -> ArtifactSpec:
 
 
 def build_filters(
-    configs: Sequence[FilterConfig], grader: Grader, answer_format: AnswerFormat
+    configs: Sequence[FilterConfig], grader: Grader, rules: GradingRules
 ) -> list[Filter]:
     """The filters, in the config's order."""
-    return [_build(config, grader, answer_format) for config in configs]
+    return [_build(config, grader, rules) for config in configs]
 
 
-def _build(config: FilterConfig, grader: Grader, answer_format: AnswerFormat) -> Filter:
+def _build(config: FilterConfig, grader: Grader, rules: GradingRules) -> Filter:
     match config:
         case OrmConfig():
-            return Orm(grader, answer_format)
+            return Orm(grader, rules)
 
 
 def groups_of(completions: Iterable[Completion]) -> Iterator[list[Completion]]:
@@ -83,7 +83,7 @@ def run(configs: Sequence[FilterConfig], inputs: FilterInputs, out: Workspace) -
 
     Memory holds one part at a time.
     """
-    filters = build_filters(configs, inputs.grader, inputs.answer_format)
+    filters = build_filters(configs, inputs.grader, inputs.rules)
     funnel = Funnel([config.mode == "require" for config in configs])
     total = len(inputs.completions.part_files())
     for index, part in enumerate(inputs.completions.iter_parts(Completion)):
@@ -97,7 +97,20 @@ def run(configs: Sequence[FilterConfig], inputs: FilterInputs, out: Workspace) -
         inputs.progress(
             Step(index + 1, total, accepted=funnel.accepted, completions=funnel.completions)
         )
-    return funnel.metrics()
+    return {**funnel.metrics(), **_audit(filters, out)}
+
+
+def _audit(filters: Sequence[Filter], out: Workspace) -> dict[str, Any]:
+    """Write what a person should look at after grading, and count it."""
+    for rule in filters:
+        if isinstance(rule, Orm):
+            rule.audit.write(out.path / "audit")
+            return {
+                "rules": rule.audit.by("rule"),
+                "tiers": rule.audit.by("tier"),
+                "suspicious_references": sum(1 for _ in rule.audit.suspicious()),
+            }
+    return {}
 
 
 class Funnel:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from flows.verify_command import verify
 from ratchet.errors import InputError
 
 app = typer.Typer(
@@ -182,6 +183,9 @@ def doctor(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
     for finding in findings:
         advice = f"   ! {finding.advice}" if finding.advice else ""
         typer.echo(f"{finding.what:<16} {finding.seen}{advice}")
+
+
+app.command()(verify)
 
 
 def _tell(text: str) -> None:

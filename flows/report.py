@@ -70,6 +70,7 @@ def _iteration(
         "promoted": _metric(at("gate"), "promoted", False),
         "reason": _reason(at("gate"), at("select"), run),
         "funnel": _metric(at("filter"), "reasons", {}),
+        "suspicious_references": _metric(at("filter"), "suspicious_references"),
         "artifacts": own,
     }
 

@@ -89,8 +89,9 @@ class Session:
             "prompt": identity_settings(self.config.prompt),
         }
 
-    def train_log(self, iteration: int) -> Path:
-        return self.run.path / "logs" / f"train-{iteration}.log"
+    @property
+    def train_log(self) -> Path:
+        return self.run.path / "logs" / "train.log"
 
     def redo_count(self, place: Place) -> int:
         return self.run.redo_count(place.iteration, place.stage)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from evals import gate as gate_stage
 from evals import stage as eval_stage
 from filters import selection
@@ -22,15 +24,16 @@ def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Arti
     """Completions of every train problem; verification runs beside it."""
     place = Place(iteration, "sample")
     train = sets["train"]
-    orm = Orm(session.grader, train.answer_format)
-    train_log = session.train_log(iteration)
+    orm = Orm(session.grader, train.rules)
+
+    @cache
+    def warm_up() -> None:
+        """The first group means that there is time: a trainer gets its imports done."""
+        sft.warm_up(session.config.trainer, session.warm, session.train_log)
 
     def count_accepted(problem: Problem, group: list[Completion]) -> int:
-        """The grader remembers each comparison, so the filter stage finds the work done.
-
-        A first group means that there is time: a trainer gets its imports done meanwhile.
-        """
-        sft.warm_up(session.config.trainer, session.warm, train_log)
+        """The grader remembers each comparison, so the filter stage finds the work done."""
+        warm_up()
         return sum(verdict.accepted for verdict in orm.judge(problem, group))
 
     inputs = do_sample.SampleInputs(
@@ -56,7 +59,7 @@ def judge(session: Session, iteration: int, completions: Artifact, sets: Sets) -
         completions=completions,
         problems=train.by_id(),
         problems_fingerprint=train.fingerprint,
-        answer_format=train.answer_format,
+        rules=train.rules,
         grader=session.grader,
         redo=session.redo_count(place),
     )
@@ -93,7 +96,7 @@ def train(session: Session, iteration: int, rows: Artifact, incumbent: Policy) -
         iteration=iteration,
         seed=session.config.seed,
         redo=session.redo_count(place),
-        log_path=session.train_log(iteration),
+        log_path=session.train_log,
         warm=session.warm,
     )
     artifact = session.stage(place, sft, config, inputs)
@@ -106,7 +109,7 @@ def evaluate(session: Session, place: Place, policy: Policy, benchmark: ProblemS
         benchmark=benchmark.name,
         problems=benchmark.problems,
         problems_fingerprint=benchmark.fingerprint,
-        answer_format=benchmark.answer_format,
+        rules=benchmark.rules,
         policy=policy,
         completer=session.engine,
         grader=session.grader,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
-from ratchet.answers import AnswerFormat
+from ratchet.answers import Grader
 from ratchet.errors import InputError
+from ratchet.gold import check_gold, gold_metrics
+from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec
 from ratchet.overlap import Overlap, find_overlaps
 from ratchet.records import Problem
@@ -16,7 +18,7 @@ from ratchet.sources import load_problems, source_fingerprint
 from ratchet.sources.config import ProblemSource
 from ratchet.store import Artifact, Store, Workspace
 
-VERSION = 1
+VERSION = 2
 _SHARD = 4096
 _SHOWN = 5
 
@@ -28,7 +30,7 @@ class ProblemSet:
     name: str
     artifact: Artifact
     problems: tuple[Problem, ...]
-    answer_format: AnswerFormat
+    rules: GradingRules
 
     @property
     def fingerprint(self) -> str:
@@ -40,16 +42,36 @@ class ProblemSet:
 
 def spec(source: ProblemSource) -> ArtifactSpec:
     """The artifact of a problem source's rows."""
-    settings = {"source": source_fingerprint(source)}
+    settings = {
+        "source": source_fingerprint(source),
+        "rules": GradingRules.of(source).identity(),
+    }
     return ArtifactSpec(stage="problems", version=VERSION, settings=settings)
 
 
 def run(source: ProblemSource, out: Workspace) -> dict[str, Any]:
-    """Load the source and write its problems; what has no answer is counted by reason."""
+    """Load the source and write the problems that can be graded; the others are counted by reason.
+
+    Raises:
+        InputError: if not one problem can be graded.
+    """
     loaded = load_problems(source)
-    for index, start in enumerate(range(0, len(loaded.problems), _SHARD)):
-        out.write_part(index, loaded.problems[start : start + _SHARD], Problem)
-    return {"problems": len(loaded.problems), "skipped": dict(loaded.skipped)}
+    rules = GradingRules.of(source)
+    with Grader() as grader:
+        kept, aside = check_gold(loaded.problems, grader, rules.answer_format, rules.policy)
+    if not kept:
+        raise InputError(
+            f"none of the {len(aside)} problems can be graded: {gold_metrics(aside)}; "
+            f"for example {aside[0].problem_id}: {aside[0].seen}"
+        )
+    for index, start in enumerate(range(0, len(kept), _SHARD)):
+        out.write_part(index, kept[start : start + _SHARD], Problem)
+    return {
+        "problems": len(kept),
+        "skipped": dict(loaded.skipped),
+        "set_aside": gold_metrics(aside),
+        "set_aside_examples": [asdict(problem) for problem in aside[:_SHOWN]],
+    }
 
 
 def load_set(store: Store, name: str, source: ProblemSource) -> ProblemSet:
@@ -63,7 +85,7 @@ def load_set(store: Store, name: str, source: ProblemSource) -> ProblemSet:
         name=name,
         artifact=artifact,
         problems=tuple(artifact.rows(Problem)),
-        answer_format=source.answer_format,
+        rules=GradingRules.of(source),
     )
 
 

@@ -33,6 +33,7 @@ from ratchet.identity import ArtifactSpec, digest
 from ratchet.records import RowT, from_table, to_table
 
 MANIFEST = "manifest.json"
+_PART = "part-"
 _SIDECAR = ".sha256.json"
 
 
@@ -63,7 +64,7 @@ class Manifest:
     @property
     def rows(self) -> int:
         """Number of rows in all Parquet parts."""
-        return sum(part.rows or 0 for part in self.parts)
+        return sum(part.rows or 0 for part in self.parts if part.file.startswith(_PART))
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -93,8 +94,9 @@ class Artifact:
         return self.manifest.metrics
 
     def part_files(self) -> list[Path]:
-        """The Parquet parts, in order."""
-        return [self.path / part.file for part in self.manifest.parts if part.rows is not None]
+        """The Parquet parts, in order; other files of the artifact are none."""
+        parts = (part for part in self.manifest.parts if part.file.startswith(_PART))
+        return [self.path / part.file for part in parts]
 
     def iter_parts(self, row_type: type[RowT]) -> Iterator[list[RowT]]:
         """Rows part by part, so that memory holds one part at a time."""
@@ -115,7 +117,7 @@ class Workspace:
         self.spec = spec
 
     def part_path(self, index: int) -> Path:
-        return self.path / f"part-{index:05d}.parquet"
+        return self.path / f"{_PART}{index:05d}.parquet"
 
     def finished_part(self, index: int) -> Part | None:
         """The part if it is there and whole; what is torn or altered is removed."""
@@ -239,7 +241,7 @@ class Store:
         for part in damaged:
             (path / part.file).unlink(missing_ok=True)
         for part in manifest.parts:
-            if part.rows is not None and part not in damaged:
+            if part.file.startswith(_PART) and part not in damaged:
                 write_json(_sidecar(path / part.file), asdict(part))
         (path / MANIFEST).unlink()
 

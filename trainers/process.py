@@ -1,7 +1,7 @@
 """A trainer in a process of its own: start it, follow it, explain its end.
 
 The worker writes one JSON object per line to its standard output; what libraries print goes to the
-log. On its standard input it gets the path of its job, then nothing more: when this process dies,
+log. On its standard input it gets the paths of its jobs, and nothing else: when this process dies,
 that pipe ends and so does the worker, also below a launcher, which hands its workers the path as an
 argument instead.
 """
@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -143,24 +143,28 @@ class Launch:
 
 
 class WarmWorker:
-    """A worker started ahead of its job, so that its imports run beside what comes before.
+    """A worker that has its imports behind it, or is at them, and waits for a job.
 
-    Importing torch, transformers and TRL takes about 11 s on two cores, in every iteration. The
-    worker touches no device before it has its job. Launchers of several processes start cold.
+    Importing torch, transformers and TRL takes about 11 s on two cores. A worker started ahead does
+    that beside sampling, and touches no device before it has its job. Where there is a GPU it ends
+    with its job, to free the device; on the CPU it waits for the next one. Launchers of several
+    processes start cold.
     """
 
     def __init__(self) -> None:
         self._waiting: tuple[str, Devices, subprocess.Popen[bytes]] | None = None
 
-    @property
-    def waits(self) -> bool:
-        return self._waiting is not None
-
     def prepare(self, module: str, devices: Devices, log: Path) -> None:
-        """Start a worker, unless one waits or there are several devices."""
+        """Start a worker ahead, unless one waits already."""
         if self._waiting is None and devices.count == 1:
-            launch = Launch(module, Path(), devices, log)
-            self._waiting = (module, devices, launch.start())
+            self.keep(Launch(module, Path(), devices, log))
+
+    def keep(self, launch: Launch, process: subprocess.Popen[bytes] | None = None) -> None:
+        """Have a worker wait: `process`, or a new one."""
+        self._waiting = (launch.module, launch.devices, process or launch.start())
+
+    def holds(self, process: subprocess.Popen[bytes]) -> bool:
+        return self._waiting is not None and self._waiting[2] is process
 
     def take(self, launch: Launch) -> subprocess.Popen[bytes] | None:
         """The waiting worker, with its job given to it; None if none waits that is fit for it."""
@@ -174,7 +178,7 @@ class WarmWorker:
         return None
 
     def close(self) -> None:
-        """End a worker that never got a job."""
+        """End the worker that waits."""
         if self._waiting:
             _end(self._waiting[2])
             self._waiting = None
@@ -194,14 +198,23 @@ def run_worker(launch: Launch, follow: Follow, warm: WarmWorker | None = None) -
         TrainerDied: if it ended without saying why, as a process that was killed does.
     """
     error: Mapping[str, Any] | None = None
+    code = 0
     launch.log.parent.mkdir(parents=True, exist_ok=True)
-    with launch.log.open("ab") as log, _started(launch, warm) as process:
-        for message in _messages(process, log):
-            if message["event"] == "error":
-                error = error or message
-            else:
-                follow(message)
+    process = _start(launch, warm)
+    try:
+        with launch.log.open("ab") as log:
+            for message in _messages(process, log):
+                if message["event"] == "waiting" and warm:
+                    warm.keep(launch, process)
+                    return
+                if message["event"] == "error":
+                    error = error or message
+                else:
+                    follow(message)
         code = process.wait()
+    finally:
+        if not (warm and warm.holds(process)):
+            _end(process)
     if error:
         _raise(error, launch.log)
     if code:
@@ -212,16 +225,12 @@ def run_worker(launch: Launch, follow: Follow, warm: WarmWorker | None = None) -
         )
 
 
-@contextmanager
-def _started(launch: Launch, warm: WarmWorker | None) -> Iterator[subprocess.Popen[bytes]]:
+def _start(launch: Launch, warm: WarmWorker | None) -> subprocess.Popen[bytes]:
     process = warm.take(launch) if warm else None
     if process is None:
         process = launch.start()
         launch.give_job(process)
-    try:
-        yield process
-    finally:
-        _end(process)
+    return process
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -108,8 +108,7 @@ def run(config: SftConfig, inputs: TrainInputs, out: Workspace) -> dict[str, Any
 
 def warm_up(config: SftConfig, warm: WarmWorker, log: Path) -> None:
     """Have a worker ready for the next training."""
-    if not warm.waits:
-        warm.prepare(_WORKER, find_devices(config.devices), log)
+    warm.prepare(_WORKER, find_devices(config.devices), log)
 
 
 def checkpoint_policy(artifact: Artifact, start: Policy, iteration: int) -> Policy:

@@ -95,6 +95,11 @@ def make_plan(config: SftConfig, tokenizer: Any, rows: list[SftRow], job: SftJob
     return Plan(examples, order, too_long, BatchSplit(**job.split))
 
 
+def holds_device() -> bool:
+    """Whether a finished training leaves device memory taken until this process ends."""
+    return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
+
+
 def train(job: SftJob, reports: Reports) -> None:
     """Train, write the checkpoint and then the metrics.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import queue
 import signal
 import sys
 import threading
@@ -50,34 +51,31 @@ class Reports:
         sys.exit(1)
 
 
-def wait_for_job(arguments: list[str]) -> Path:
-    """The job file: the argument where there is one, else the line that the parent sends.
+class Jobs:
+    """The job files that the parent names, one after the other.
 
-    A parent that goes away without sending one ends this process.
+    This process ends when its parent dies, or when the pipe on standard input ends. The kernel's
+    signal is at once but Linux only, and reaches a launcher's children only when the launcher dies;
+    the pipe ends everywhere with the process that holds its other end.
     """
-    if arguments:
-        return Path(arguments[0])
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            sys.exit(0)
-        line += byte
-    return Path(line.decode().strip())
 
+    def __init__(self, arguments: list[str]) -> None:
+        self._named: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for argument in arguments:
+            self._named.put(Path(argument))
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        threading.Thread(target=self._listen, daemon=True).start()
 
-def die_with_parent() -> None:
-    """End this process when its parent dies, or when the pipe on standard input ends.
+    def next(self) -> Path:
+        """Wait for a job."""
+        return self._named.get()
 
-    The kernel's signal is at once but Linux only, and reaches the launcher's children only when
-    the launcher dies; the pipe ends everywhere with the process that holds its other end.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_wait_for_the_end, daemon=True).start()
-
-
-def _wait_for_the_end() -> None:
-    while os.read(0, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGKILL)
+    def _listen(self) -> None:
+        line = b""
+        while byte := os.read(0, 1):
+            line += byte
+            if byte == b"\n":
+                self._named.put(Path(line.decode().strip()))
+                line = b""
+        os.kill(os.getpid(), signal.SIGKILL)

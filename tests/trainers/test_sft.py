@@ -34,7 +34,7 @@ from ratchet.store import Store
 from trainers import process, sft
 from trainers.batches import BatchSplit, num_steps, padding_share, row_order
 from trainers.config import LoraConfig, SftConfig
-from trainers.process import TrainerDied, TrainingDiverged
+from trainers.process import TrainerDied, TrainingDiverged, WarmWorker
 from trainers.sft_rows import IGNORED, encode_row, encode_rows
 
 REPO = Path(__file__).parents[2]
@@ -118,7 +118,7 @@ class Bench:
     def in_a_worker(self):
         self._patch.setattr(sft, "run_worker", process.run_worker)
 
-    def _run_here(self, launch, follow):
+    def _run_here(self, launch, follow, warm=None):
         from trainers.sft_training import train
 
         class Reports:
@@ -406,6 +406,16 @@ def test_killed_after_saving_it_is_made_again(bench, monkeypatch):
     bench.in_this_process()
     again = bench.train(make_config(max_steps=1))
     assert {part.file.split("/")[0] for part in again.manifest.parts} == {"checkpoint"}
+
+
+def test_one_worker_does_the_next_job_too_with_the_same_result(bench):
+    bench.in_a_worker()
+    warm = WarmWorker()
+    one = bench.train(store="one", warm=warm)
+    two = bench.train(store="two", warm=warm)
+    warm.close()
+    assert one.fingerprint == two.fingerprint
+    assert two.metrics["startup_seconds"] < one.metrics["startup_seconds"] / 2
 
 
 def test_the_users_error_comes_through_the_process(bench):

@@ -1,0 +1,43 @@
+"""How the completions on one problem set are graded: the one way for filter and evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ratchet.answers import DEFAULT_POLICY, GRADER_VERSION, AnswerFormat, Grade, Grader, Policy
+from ratchet.records import FinishReason, Problem
+from ratchet.sources.config import ProblemSource
+
+
+@dataclass(frozen=True)
+class GradingRules:
+    """A problem source's answer format and its policy on what counts as equal."""
+
+    answer_format: AnswerFormat = "auto"
+    policy: Policy = DEFAULT_POLICY
+
+    @classmethod
+    def of(cls, source: ProblemSource) -> GradingRules:
+        return cls(source.answer_format, source.policy)
+
+    def identity(self) -> dict[str, Any]:
+        """What can change a verdict."""
+        return {
+            "answer_format": self.answer_format,
+            "policy": self.policy.model_dump(mode="json"),
+            "grader": GRADER_VERSION,
+        }
+
+    def grade(
+        self, grader: Grader, problem: Problem, completion: str, finish_reason: FinishReason
+    ) -> Grade:
+        """The verdict on one completion of `problem`."""
+        return grader.grade(
+            completion,
+            problem.reference_answer,
+            finish_reason,
+            self.answer_format,
+            problem=problem.problem,
+            policy=self.policy,
+        )
