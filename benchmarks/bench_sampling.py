@@ -14,7 +14,6 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from ratchet.policy import ModelConfig, base_policy
@@ -30,7 +29,7 @@ MODEL = Path(__file__).resolve().parents[1] / "models" / "arithmetic-seed"
 PROBLEMS = 224
 LENGTH = 48
 """Tokens of each completion; its end token is ignored."""
-ROUNDS = 3
+ROUNDS = 4
 ENGINE = VllmEngineConfig(dtype="float32", max_num_seqs=256, enforce_eager=True)
 SAMPLER = DoSampleConfig(
     group_size=8,
@@ -107,7 +106,10 @@ def sample_stage(store: Store, inputs: do_sample.SampleInputs) -> float:
 
 
 def measure() -> dict[str, Any]:
-    """tokens/s of stage and bare, one number a round, and the ratio of their medians."""
+    """tokens/s of stage and bare, one number a round, and the ratio of their best.
+
+    The best, because whatever else runs on the machine only ever slows a round down.
+    """
     prompt = PromptConfig()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -134,7 +136,7 @@ def measure() -> dict[str, Any]:
         "stage_tokens_per_second": [round(rate) for rate in warm_stage],
         "bare_tokens_per_second": [round(rate) for rate in warm_bare],
         "cold_stage_tokens_per_second": round(stage_rates[0]),
-        "ratio": round(median(warm_stage) / median(warm_bare), 3),
+        "ratio": round(max(warm_stage) / max(warm_bare), 3),
     }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config,
 
 from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.records import Problem
-from ratchet.sources.arithmetic import generate
+from ratchet.sources.arithmetic import Limits, generate
 
 START, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 
@@ -38,12 +37,17 @@ IGNORED = -100
 """Label of a token that carries no loss."""
 
 
+WIDE = Limits(addend=40, quantity=99)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Everything that decides the seed model's weights."""
 
     num_problems: int = 2400
     levels: tuple[int, ...] = (1, 2, 3)
+    limits: Limits = WIDE
+    """Wider than the demo's own, so that its sums are spread thin and leave room to improve."""
     seed: int = 0
     """Of the problems drawn, of the initial weights and of the batches' order."""
     vocab_size: int = 640
@@ -64,7 +68,7 @@ class Example:
 
 def seed_problems(recipe: Recipe) -> list[Problem]:
     """The problems whose given solutions the seed model is trained on."""
-    return generate("seed", recipe.num_problems, recipe.levels, recipe.seed)
+    return generate("seed", recipe.num_problems, recipe.levels, recipe.seed, recipe.limits)
 
 
 def make_tokenizer(problems: Sequence[Problem], vocab_size: int) -> Any:
@@ -160,17 +164,12 @@ def _warmup_then_cosine(recipe: Recipe) -> Callable[[int], float]:
 
 
 def _batches(examples: Sequence[Example], recipe: Recipe) -> Iterator[list[Example]]:
-    """Endless batches of examples of like length, every epoch in another order."""
-    rng = random.Random(recipe.seed)
-    size = recipe.batch_size
+    """Endless batches, every epoch in another order."""
+    order = torch.Generator().manual_seed(recipe.seed)
     while True:
-        shuffled = rng.sample(examples, len(examples))
-        # Sorting all of them would give every epoch the same batches; a few at a time pad little.
-        pools = [shuffled[i : i + 16 * size] for i in range(0, len(shuffled), 16 * size)]
-        by_length = [e for pool in pools for e in sorted(pool, key=_length)]
-        starts = range(0, len(by_length) - size + 1, size)
-        for start in rng.sample(starts, len(starts)):
-            yield by_length[start : start + size]
+        shuffled = torch.randperm(len(examples), generator=order).tolist()
+        for start in range(0, len(examples) - recipe.batch_size + 1, recipe.batch_size):
+            yield [examples[i] for i in shuffled[start : start + recipe.batch_size]]
 
 
 def _length(example: Example) -> int:
@@ -243,6 +242,8 @@ python -m trainers.seed_model --out {out}
 It saw {num_problems} problems with their given solutions (split "seed", seed {seed}, levels
 {levels}; a level is a number of steps), {steps} steps of {batch_size}, the loss on the solutions
 only. That split shares no problem with "train", "dev" and "test", whatever names the problems wear.
+Its numbers are wider than the demo's: it adds and takes away up to {addend}, with quantities up to
+{quantity}, where the demo's problems stop at {demo_addend} and {demo_quantity}.
 Other versions of torch or other processors may give slightly other weights.
 
 Greedy accuracy on {num_dev} problems of "dev" (seed 0), at most 128 tokens each:
@@ -263,6 +264,10 @@ def model_card(
         num_problems=recipe.num_problems,
         seed=recipe.seed,
         levels=", ".join(map(str, recipe.levels)),
+        addend=recipe.limits.addend,
+        quantity=recipe.limits.quantity,
+        demo_addend=Limits().addend,
+        demo_quantity=Limits().quantity,
         steps=recipe.steps,
         batch_size=recipe.batch_size,
         num_dev=n,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import queue
@@ -16,8 +15,6 @@ from typing import IO, Any
 
 from ratchet.errors import InputError
 from trainers.process import TrainingDiverged
-
-_PR_SET_PDEATHSIG = 1
 
 
 class Reports:
@@ -54,17 +51,15 @@ class Reports:
 class Jobs:
     """The job files that the parent names, one after the other.
 
-    This process ends when its parent dies, or when the pipe on standard input ends. The kernel's
-    signal is at once but Linux only, and reaches a launcher's children only when the launcher dies;
-    the pipe ends everywhere with the process that holds its other end.
+    This process ends with the pipe on standard input, which ends with the process that holds its
+    other end. Linux's parent-death signal would come with the end of the thread that started us,
+    and the flow's threads come and go.
     """
 
     def __init__(self, arguments: list[str]) -> None:
         self._named: queue.SimpleQueue[Path] = queue.SimpleQueue()
         for argument in arguments:
             self._named.put(Path(argument))
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def next(self) -> Path:

@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.sources.arithmetic import generate
+from ratchet.sources.arithmetic.words import NAMES, THINGS
 from trainers import seed_model
 from trainers.seed_model import Example, Recipe
 
@@ -16,6 +17,12 @@ GSM8K_LIKE = (
     "Weng earns $12 an hour for babysitting. Yesterday, she did 50% of 1,250.75 minutes — “café” "
     "№ 5, 数学 ½ × 3 ≥ 1?\n\tHow much did she earn?"
 )
+
+
+def undressed(problem):
+    """Problem and solution without names and things, which can't make a problem another one."""
+    text = f"{problem.problem} {problem.solution}"
+    return re.sub(rf"\b({'|'.join((*NAMES, *THINGS))})\b", "_", text)
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +77,11 @@ def test_solutions_are_short(tokenizer):
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 @pytest.mark.parametrize("seed", [0, 1, 17])
 def test_the_seed_model_was_trained_on_no_problem_of_the_demo(split, seed):
-    def abstract(problem):
-        # The equations with the names taken out: the same problem under any other name.
-        return re.sub(r"\b[A-Z][a-z]+\b", "_", problem.solution), problem.level
-
     levels = Recipe().levels
     taught = seed_model.seed_problems(Recipe())
-    asked = generate(split, {"train": 4000, "dev": 1200, "test": 1000}[split], levels, seed)
+    asked = generate(split, {"train": 6000, "dev": 1200, "test": 1000}[split], levels, seed)
     assert not {p.problem for p in taught} & {p.problem for p in asked}
-    assert not {p.problem_id for p in taught} & {p.problem_id for p in asked}
+    assert not {undressed(p) for p in taught} & {undressed(p) for p in asked}
 
 
 def test_the_model_is_weak_but_not_hopeless(model, tokenizer):

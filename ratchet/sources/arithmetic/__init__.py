@@ -3,6 +3,7 @@
 They need no download and no licence, and their splits can't overlap by construction.
 """
 
+from ratchet.sources.arithmetic.chains import Limits
 from ratchet.sources.arithmetic.generate import LEVELS, SHARES, Split, generate
 
-__all__ = ["LEVELS", "SHARES", "Split", "generate"]
+__all__ = ["LEVELS", "SHARES", "Limits", "Split", "generate"]

@@ -12,12 +12,25 @@ from ratchet.sources.arithmetic.links import LINKS
 from ratchet.sources.arithmetic.openings import OPENINGS
 from ratchet.sources.arithmetic.steps import Step
 
-LARGEST = 60
-"""No quantity goes above it: a demo's model has to learn the sums within seconds."""
 SMALLEST = 2
 """No quantity goes below it, so that plurals are always right."""
 
+LARGEST_FACTOR = 12
+"""Openings stay within the times tables."""
+LARGEST_FIRST = 40
+"""An opening's first number in a sum, and what its difference leaves."""
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large numbers get. They are low, as a demo's model has to learn the sums in minutes."""
+
+    addend: int = 20
+    """Largest number that is added or taken away."""
+    quantity: int = 60
+    """Largest quantity before, between and after the steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,45 +81,54 @@ def pick(rng: random.Random, items: Sequence[T]) -> T:
     return items[int(rng.random() * len(items))]
 
 
-def draw_chain(rng: random.Random, level: int) -> Chain:
-    """A chain of `level` steps whose quantities all lie in `SMALLEST..LARGEST`."""
+def draw_chain(rng: random.Random, level: int, limits: Limits) -> Chain:
+    """A chain of `level` steps whose quantities all lie in `SMALLEST..limits.quantity`."""
     opening = pick(rng, OPENINGS)
-    first, number = _opening_numbers(rng, opening)
+    first, number = _opening_numbers(rng, opening, limits)
     steps, numbers = [opening], [number]
     value = apply(opening, first, number)
     while len(steps) < level:
-        step, number = _draw_link(rng, steps, value)
+        step, number = _draw_link(rng, steps, value, limits)
         value = apply(step, value, number)
         steps.append(step)
         numbers.append(number)
     return Chain(first, tuple(steps), tuple(numbers))
 
 
-def _opening_numbers(rng: random.Random, step: Step) -> tuple[int, int]:
-    number = pick(rng, range(step.low, step.high + 1))
+def _opening_numbers(rng: random.Random, step: Step, limits: Limits) -> tuple[int, int]:
+    number = pick(rng, _range(step, limits))
+    most = limits.quantity // number
     match step.operation:
         case "+":
-            return pick(rng, range(SMALLEST, 41)), number
+            return pick(rng, range(SMALLEST, LARGEST_FIRST + 1)), number
         case "-":
-            return pick(rng, range(SMALLEST, 41)) + number, number
+            return pick(rng, range(SMALLEST, LARGEST_FIRST + 1)) + number, number
         case "*":
-            return pick(rng, range(SMALLEST, min(step.high, LARGEST // number) + 1)), number
+            return pick(rng, range(SMALLEST, min(LARGEST_FACTOR, most) + 1)), number
         case "/":
-            return number * pick(rng, range(SMALLEST, min(12, LARGEST // number) + 1)), number
+            return number * pick(rng, range(SMALLEST, min(LARGEST_FACTOR, most) + 1)), number
 
 
-def _draw_link(rng: random.Random, past: Sequence[Step], value: int) -> tuple[Step, int]:
+def _draw_link(
+    rng: random.Random, past: Sequence[Step], value: int, limits: Limits
+) -> tuple[Step, int]:
     """A step that fits the quantity, told before only if nothing else fits, and its number."""
-    fitting = [link for link in LINKS if link.before == past[-1].after and _numbers(link, value)]
+    fitting = [
+        link for link in LINKS if link.before == past[-1].after and _numbers(link, value, limits)
+    ]
     fresh = [link for link in fitting if link not in past]
     step = pick(rng, fresh or fitting)
-    return step, pick(rng, _numbers(step, value))
+    return step, pick(rng, _numbers(step, value, limits))
 
 
-def _numbers(step: Step, value: int) -> list[int]:
+def _numbers(step: Step, value: int, limits: Limits) -> list[int]:
     """Every number that keeps the next quantity whole and within bounds."""
-    numbers = range(step.low, step.high + 1)
+    numbers = _range(step, limits)
     if step.operation == "/":
-        numbers_whole = [n for n in numbers if value % n == 0]
-        return [n for n in numbers_whole if value // n >= SMALLEST]
-    return [n for n in numbers if SMALLEST <= apply(step, value, n) <= LARGEST]
+        whole = [n for n in numbers if value % n == 0]
+        return [n for n in whole if value // n >= SMALLEST]
+    return [n for n in numbers if SMALLEST <= apply(step, value, n) <= limits.quantity]
+
+
+def _range(step: Step, limits: Limits) -> range:
+    return range(step.low, (step.high or limits.addend) + 1)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from ratchet.records import Problem
-from ratchet.sources.arithmetic.chains import Chain, draw_chain
+from ratchet.sources.arithmetic.chains import Chain, Limits, draw_chain
 from ratchet.sources.arithmetic.tell import tell
 
 Split = Literal["train", "dev", "test", "seed"]
@@ -24,15 +24,19 @@ SHARES: dict[Split, range] = {
 }
 """The buckets (of 100) of each split. An abstract problem has one bucket, so splits can't meet."""
 
+LIMITS = Limits()
+
 PATIENCE = 5_000
 """Draws in a row without a new problem before the split counts as used up."""
 
 
-def generate(split: Split, size: int, levels: Sequence[int], seed: int) -> list[Problem]:
+def generate(
+    split: Split, size: int, levels: Sequence[int], seed: int, limits: Limits = LIMITS
+) -> list[Problem]:
     """`size` problems of a split, the levels taking turns; the same for the same arguments.
 
     No two problems of a draw share their steps and numbers, and no problem of one split has the
-    steps and numbers of a problem of another split, whatever the sizes and seeds. A smaller
+    steps and numbers of a problem of another split, whatever the sizes, seeds and limits. A smaller
     `size` gives the first problems of a larger one. `seed` is also the name of a split: the
     problems that the demo's seed model was trained on.
 
@@ -45,7 +49,7 @@ def generate(split: Split, size: int, levels: Sequence[int], seed: int) -> list[
     problems = []
     for index in range(size):
         level = levels[index % len(levels)]
-        chain = _draw_new(rng, split, level, used)
+        chain = _draw_new(rng, split, level, limits, used)
         if chain is None:
             raise ValueError(
                 f"split {split!r} has no new {level}-step problem left after {index} of "
@@ -73,10 +77,12 @@ def _rng(split: str, seed: int) -> random.Random:
     return random.Random(int.from_bytes(digest[:8], "big"))
 
 
-def _draw_new(rng: random.Random, split: Split, level: int, used: set[str]) -> Chain | None:
+def _draw_new(
+    rng: random.Random, split: Split, level: int, limits: Limits, used: set[str]
+) -> Chain | None:
     """A chain of this split that is not in `used`; None if none turns up."""
     for _ in range(PATIENCE):
-        chain = draw_chain(rng, level)
+        chain = draw_chain(rng, level, limits)
         if chain.bucket in SHARES[split] and chain.key not in used:
             return chain
     return None

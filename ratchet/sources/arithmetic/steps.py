@@ -29,8 +29,8 @@ class Step:
     moves: bool = False
     """Whether the quantity after the step is the other person's."""
     low: int = 2
-    high: int = 20
-    """Bounds of `{n}`, both included."""
+    high: int | None = None
+    """Bounds of `{n}`, both included; no upper one of its own means the limits' `addend`."""
 
 
 HOW_MANY = ("How many {things} does {who} have now?", "What is {who}'s number of {things} then?")

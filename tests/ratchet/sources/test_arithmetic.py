@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ratchet.sources.arithmetic import LEVELS, SHARES, generate
-from ratchet.sources.arithmetic.chains import LARGEST, SMALLEST, apply, draw_chain
+from ratchet.sources.arithmetic import LEVELS, SHARES, Limits, generate
+from ratchet.sources.arithmetic.chains import SMALLEST, apply, draw_chain
 from ratchet.sources.arithmetic.generate import _rng
 from ratchet.sources.arithmetic.links import LINKS
 from ratchet.sources.arithmetic.openings import OPENINGS
@@ -15,6 +15,7 @@ from ratchet.sources.arithmetic.words import NAMES, THINGS
 
 EQUATION = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
 SPLITS = tuple(SHARES)
+WIDE = Limits(addend=40, quantity=99)
 ROOT = Path(__file__).parents[3]
 
 
@@ -25,12 +26,12 @@ def solve(left: int, operation: str, right: int) -> int:
     return {"+": left + right, "-": left - right, "*": left * right}[operation]
 
 
-def draw_keys(split: str, seed: int, size: int = 1500) -> set[str]:
+def draw_keys(split: str, seed: int, limits: Limits, size: int = 1500) -> set[str]:
     """Abstract problems, drawn the way `generate` draws them."""
     rng = _rng(split, seed)
     keys = set()
     while len(keys) < size:
-        chain = draw_chain(rng, 1 + len(keys) % 6)
+        chain = draw_chain(rng, 1 + len(keys) % 6, limits)
         if chain.bucket in SHARES[split]:
             keys.add(chain.key)
     return keys
@@ -103,10 +104,14 @@ def test_solutions_hold_and_lead_to_the_reference_answer_in_as_many_steps_as_the
         assert str(results[-1]) == problem.reference_answer
 
 
-def test_quantities_stay_small():
-    for problem in generate("test", 600, LEVELS, 0):
-        for *_, result in EQUATION.findall(problem.solution):
-            assert SMALLEST <= int(result) <= LARGEST
+@pytest.mark.parametrize("limits", [Limits(), WIDE])
+def test_numbers_stay_within_the_limits(limits):
+    for problem in generate("test", 600, LEVELS, 0, limits):
+        for first, operation, number, result in EQUATION.findall(problem.solution):
+            assert SMALLEST <= int(first) <= limits.quantity
+            assert SMALLEST <= int(result) <= limits.quantity
+            if operation in "+-":
+                assert int(number) <= limits.addend
 
 
 def test_texts_have_no_unfilled_slots():
@@ -126,21 +131,23 @@ def test_every_name_and_every_wording_of_a_step_is_distinct():
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_level_is_told_in_many_ways(level):
     rng = _rng("dev", 0)
-    plots = Counter(tuple(step.name for step in draw_chain(rng, level).steps) for _ in range(2000))
+    plots = Counter(
+        tuple(step.name for step in draw_chain(rng, level, Limits()).steps) for _ in range(2000)
+    )
     assert len(plots) >= 15
     assert plots.most_common(1)[0][1] < 2000 / 10
 
 
 def test_every_step_is_used():
     rng = _rng("dev", 0)
-    used = {step.name for _ in range(3000) for step in draw_chain(rng, 4).steps}
+    used = {step.name for _ in range(3000) for step in draw_chain(rng, 4, Limits()).steps}
     assert used == {step.name for step in (*OPENINGS, *LINKS)}
 
 
 def test_a_step_never_changes_the_unit_behind_the_next_ones_back():
     rng = _rng("dev", 0)
     for _ in range(500):
-        steps = draw_chain(rng, 6).steps
+        steps = draw_chain(rng, 6, Limits()).steps
         assert [s.before for s in steps] == [None, *(s.after for s in steps[:-1])]
 
 
@@ -150,10 +157,9 @@ def test_apply_is_the_step_s_own_arithmetic():
     assert values == {"+": 15, "-": 9, "*": 36, "/": 4}
 
 
-def test_splits_share_no_abstract_problem_whatever_the_seeds():
-    keys = {
-        split: set().union(*(draw_keys(split, seed) for seed in (0, 1, 2, 99))) for split in SPLITS
-    }
+def test_splits_share_no_abstract_problem_whatever_the_seeds_and_limits():
+    draws = [(seed, limits) for seed in (0, 1, 99) for limits in (Limits(), WIDE)]
+    keys = {split: set().union(*(draw_keys(split, *draw) for draw in draws)) for split in SPLITS}
     for i, split in enumerate(SPLITS):
         for other in SPLITS[i + 1 :]:
             assert not keys[split] & keys[other]
