@@ -10,7 +10,7 @@ from evals.config import EvalConfig
 from evals.summary import summarize
 from ratchet.answers import Grader
 from ratchet.config import identity_settings
-from ratchet.engine import Completer, Group, Output, Request, Sampling
+from ratchet.engine import Completer, Group, Output, Request
 from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.policy import Policy
@@ -73,14 +73,7 @@ def run(config: EvalConfig, inputs: EvalInputs, out: Workspace) -> dict[str, Any
 def _answer(
     config: EvalConfig, inputs: EvalInputs, out: Workspace, plan: ShardPlan, attempt: Attempt
 ) -> None:
-    sampling = Sampling(
-        temperature=config.temperature,
-        top_p=config.top_p,
-        max_tokens=config.max_tokens,
-        seed=derive_seed(out.spec.identity, plan.missing[0]),
-        stop=config.stop,
-        extra=tuple(config.params.items()),
-    )
+    sampling = config.sampling(derive_seed(out.spec.identity, plan.missing[0]))
 
     def generate(requests: Iterable[Request]) -> Iterator[Group]:
         return inputs.completer.generate(inputs.policy, sampling, attempt.timed(requests))

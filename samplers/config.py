@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from ratchet.config import Config, NotIdentity, identity_settings
+from ratchet.decoding import DecodingConfig, refuse
 from ratchet.errors import InputError
 from ratchet.files import sha256_file
 from ratchet.identity import digest
@@ -32,25 +33,6 @@ _SET_BY_RATCHET = {
     "seed": "the run's seed",
     "worker_extension_cls": "nothing: Ratchet seeds the workers through its own",
 }
-_SET_BY_SAMPLER = {
-    "n": "group_size",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "max_tokens": "max_tokens",
-    "max_new_tokens": "max_tokens",
-    "do_sample": "temperature",
-    "num_return_sequences": "group_size",
-    "stop": "stop",
-    "stop_strings": "stop",
-    "seed": "the run's seed",
-    "output_kind": "nothing: only whole completions are kept",
-}
-
-
-def _refuse(names: dict[str, Any], owners: dict[str, str]) -> None:
-    taken = [f"{name!r} is set by {owners[name]}" for name in names if name in owners]
-    if taken:
-        raise ValueError("; ".join(taken) + "; set it there, not here")
 
 
 class EngineBase(Config):
@@ -82,7 +64,7 @@ class VllmEngineConfig(EngineBase):
     @field_validator("args")
     @classmethod
     def _known(cls, args: dict[str, Any]) -> dict[str, Any]:
-        _refuse(args, _SET_BY_RATCHET)
+        refuse(args, _SET_BY_RATCHET)
         if unknown := unknown_engine_args(args):
             raise ValueError("; ".join(unknown))
         return args
@@ -168,36 +150,13 @@ def check_params(engine: EngineConfig, params: dict[str, Any]) -> None:
         raise ValueError("; ".join(unknown))
 
 
-class DoSampleConfig(Config):
+class DoSampleConfig(DecodingConfig):
     """`group_size` independent completions per problem."""
 
     kind: Literal["do_sample"] = "do_sample"
     group_size: Annotated[int, Field(ge=1)] = 8
     temperature: Annotated[float, Field(ge=0.0)] = 1.0
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    max_tokens: Annotated[int, Field(ge=1)] = 1024
-    """Longest completion, in tokens; what is longer is cut and has finish_reason `length`."""
-    stop: tuple[str, ...] = ()
-    """Texts that end a completion; they are not part of it."""
-    params: dict[str, Any] = Field(default_factory=dict)
-    """Further sampling parameters of the engine, such as top_k, min_p, repetition_penalty."""
     shard_size: Annotated[int, Field(ge=1)] = 2048
-    """Completions per shard, the unit of restart; rounded down to whole groups."""
-
-    @field_validator("params")
-    @classmethod
-    def _not_ours(cls, params: dict[str, Any]) -> dict[str, Any]:
-        _refuse(params, _SET_BY_SAMPLER)
-        return params
-
-    @model_validator(mode="after")
-    def _greedy_is_single(self) -> DoSampleConfig:
-        if self.temperature == 0 and self.group_size > 1:
-            raise ValueError(
-                f"temperature=0 makes all {self.group_size} completions of a group identical; "
-                "set group_size=1 or temperature>0"
-            )
-        return self
 
 
 SamplerConfig: TypeAlias = DoSampleConfig

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ratchet.config import identity_settings
-from ratchet.engine import Completer, Group, Request, Sampling
+from ratchet.engine import Completer, Group, Request
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.policy import Policy
 from ratchet.progress import Progress, silent
@@ -93,14 +93,7 @@ def _sample(
     plan: ShardPlan,
     attempt: Attempt,
 ) -> None:
-    sampling = Sampling(
-        temperature=config.temperature,
-        top_p=config.top_p,
-        max_tokens=config.max_tokens,
-        seed=derive_seed(out.spec.identity, plan.missing[0]),
-        stop=config.stop,
-        extra=tuple(config.params.items()),
-    )
+    sampling = config.sampling(derive_seed(out.spec.identity, plan.missing[0]))
 
     def generate(requests: Iterable[Request]) -> Iterator[Group]:
         return inputs.completer.generate(inputs.policy, sampling, attempt.timed(requests))
