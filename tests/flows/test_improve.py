@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import httpx
 import pyarrow.parquet as pq
 import pytest
 
@@ -50,6 +51,19 @@ def test_the_funnel_names_every_completion(world: World) -> None:
     for iteration in whole(world)["iterations"]:
         for reasons in iteration["funnel"].values():
             assert sum(reasons.values()) == iteration["sampled"]
+
+
+def ask_prefect(world: World, what: str) -> list[dict]:
+    answer = httpx.post(f"{world.prefect_url}/{what}/filter", json={"limit": 200}, timeout=60)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def test_prefect_knows_each_stage_by_name_and_each_iteration_by_a_table(world: World) -> None:
+    names = {run["name"] for run in ask_prefect(world, "task_runs")}
+    assert {"world base/eval", "world 0/sample", "world 1/gate", "world test/final"} <= names
+    keys = {artifact["key"] for artifact in ask_prefect(world, "artifacts")}
+    assert {"world-iteration-0", "world-iteration-1", "world-outcome"} <= keys
 
 
 def test_rejected_completions_stay(world: World) -> None:
