@@ -204,8 +204,9 @@ def run_worker(launch: Launch, follow: Follow, warm: WarmWorker | None = None) -
     try:
         with launch.log.open("ab") as log:
             for message in _messages(process, log):
-                if message["event"] == "waiting" and warm:
-                    warm.keep(launch, process)
+                if message["event"] == "waiting":
+                    if warm:
+                        warm.keep(launch, process)
                     return
                 if message["event"] == "error":
                     error = error or message
