@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -147,11 +146,6 @@ class Workspace:
     def read_part(self, index: int, row_type: type[RowT]) -> list[RowT]:
         """Rows of a part that is finished."""
         return from_table(pq.read_table(self.part_path(index)), row_type)
-
-    def clear(self) -> None:
-        """Remove everything that was made so far."""
-        for entry in self.path.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def finish(self, metrics: dict[str, Any], seconds: float) -> Manifest:
         """List every file with its checksum, and write the manifest: the artifact is done."""
