@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from ratchet.answers import FAILURES, Grade, Grader, GradingTask
+from ratchet.answer_grades import FAILURES
+from ratchet.answers import Grade, Grader, GradingTask
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SECONDS = 30.0

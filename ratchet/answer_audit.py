@@ -10,8 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ratchet.answer_tiers import form_of
-from ratchet.answers import FAILURES, Grade
+from ratchet.answer_forms import form_of
+from ratchet.answer_grades import FAILURES
+from ratchet.answers import Grade
 
 MIN_VOTES = 3
 """Completions that must agree with each other before they cast doubt on a reference."""

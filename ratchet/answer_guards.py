@@ -11,9 +11,10 @@ from functools import lru_cache
 from typing import Literal
 
 from ratchet.answer_extraction import Extracted, extract_answer
+from ratchet.answer_forms import form_of, parts_of
 from ratchet.answer_normal import normalise
 from ratchet.answer_policy import Policy
-from ratchet.answer_tiers import compare_plain, form_of, parts_of
+from ratchet.answer_tiers import compare_plain
 
 GuardReason = Literal[
     "several_answers",

@@ -8,18 +8,19 @@ SymPy in a worker process.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from typing import Literal
 
 from ratchet import answer_numbers as numbers
 from ratchet import answer_units as units
+from ratchet.answer_forms import Form, form_of, node_of
 from ratchet.answer_limits import MAX_LENGTH
-from ratchet.answer_normal import choice_of, normalise
-from ratchet.answer_parts import Node, as_interval, describes_interval, parse, split_top
+from ratchet.answer_normal import choice_of
+from ratchet.answer_parts import Node, as_interval, describes_interval
 from ratchet.answer_policy import DEFAULT_POLICY, Policy
+from ratchet.answer_subjects import INEQUALITY, RELATION, without_subjects
 
 Tier = Literal["text", "normal", "number", "rounded", "parts", "symbolic"]
 PlainReason = Literal["equal_string", "equal_number", "equal_rounded", "equal_parts", "different"]
@@ -30,18 +31,6 @@ MAX_PARTS_COMPARED = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """An answer's comparable forms. `number` is None where it is no plain number."""
-
-    text: str
-    unit: str
-    number: Fraction | None
-    is_literal: bool
-    """Digits only, though perhaps too many of them to be made a number."""
-    is_words: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether two answers are equal, why, and the tier that said so."""
 
@@ -49,30 +38,7 @@ class Verdict:
     tier: Tier
 
 
-_WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{3,}")
-_MATH_WORDS = frozenset(
-    {"sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", "min", "max", "mod", "gcd", "lcm"}
-    | {"and", "pmatrix", "bmatrix", "array", "begin", "end", "matrix", "sqrt", "arcsin", "arctan"}
-    | {"arccos", "vmatrix", "choose", "det", "lim", "sinh", "cosh", "tanh", "smallmatrix", "ccc"}
-    | {"aligned", "cases", "infty", "inf"}
-)
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\ud800-\udfff]")
-_GLUED_OR = re.compile(r"(?<=[\d)}])\s*(?:and|or)(?=[^a-z])")
-_SPACE_BEFORE_SYMBOL = re.compile(r"(?<=\d) (?=[A-Za-z](?![A-Za-z]))")
-_ANGLE = r"(?:\\(?:angle|triangle|overline|overrightarrow|vec|widehat)\{?)?"
-_NAME = (
-    rf"(?:{_ANGLE}[A-Za-z]{{1,5}}\}}?'?(?:_(?:\w|\{{[^{{}}=]*\}}))?(?:\([A-Za-z0-9](?:,[A-Za-z])*\))?|"
-    r"\|[A-Za-z]{1,3}\||\\(?:alpha|beta|gamma|theta|phi|lambda|mu|omega|pi|ell|Delta)(?:_\w)?)"
-)
-_NAMES = (
-    rf"(?:{_NAME}|\({_NAME}(?:,{_NAME})+\)|\\frac\{{[A-Z]{{1,3}}\}}\{{[A-Z]{{1,3}}\}}"
-    rf"|{_NAME}[:/]{_NAME})"
-)
-_SUBJECT = re.compile(rf"({_NAMES})(?:=|\\approx(?![A-Za-z]))")
-_RELATION = re.compile(r"[=<>]|\\(?:in|le|ge|ne|approx|equiv)(?![A-Za-z])")
-_INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![A-Za-z])")
-_MEMBER = re.compile(r"[A-Za-z]\\in(?![A-Za-z])")
-_APPROX = re.compile(r"\\(?:approx|simeq|sim)(?![A-Za-z])")
 _BASE = re.compile(r"[0-9A-Fa-f]+_(?:\d|\{\d+\})")
 _RATIO = re.compile(r"(-?[\d.]+(?:/\d+)?):(-?[\d.]+(?:/\d+)?)")
 
@@ -172,59 +138,11 @@ def _is_rounded(exact: Form, written: Form, policy: Policy) -> bool:
     return numbers.rounds_to(exact.number, written.number, places)
 
 
-def form_of(answer: str) -> Form:
-    """The normal forms of one answer, in time linear in its length; nothing is evaluated."""
-    return _short_form(answer) if len(answer) <= MAX_LENGTH else _long_form(answer)
-
-
-def _long_form(answer: str) -> Form:
-    text = answer.strip()
-    literal = len(text) < 2_000_000 and text.replace(" ", "").replace(",", "").isdigit()
-    return Form(text, "", None, is_literal=literal, is_words=False)
-
-
-@lru_cache(maxsize=20_000)
-def _short_form(answer: str) -> Form:
-    text, unit = units.split_text_unit(answer.strip())
-    bare, currency = units.split_currency(_inside_dollars(text))
-    text = normalise(bare if currency else text)
-    if not unit:
-        text, unit = units.split_word_unit(text)
-    number = numbers.exact_number(text)
-    if currency and number is not None:
-        unit = f"{currency} {unit}".strip() if unit != currency else unit
-    literal = bool(numbers.PLAIN.fullmatch(text))
-    text = _SPACE_BEFORE_SYMBOL.sub("", text)
-    if literal:
-        text = text.replace(" ", "")
-    return Form(text, unit, number, literal, is_words=number is None and _is_words(text))
-
-
-def _inside_dollars(text: str) -> str:
-    text = text.strip()
-    return text[1:-1].strip() if len(text) > 2 and text[0] == "$" and text[-1] == "$" else text
-
-
-def _is_words(text: str) -> bool:
-    """Whether a text holds words, which are never products of symbols."""
-    bare = _GLUED_OR.sub(",", text) if "or" in text or "and" in text else text
-    return any(
-        word.casefold() not in _MATH_WORDS and not word.isupper() for word in _WORD.findall(bare)
-    ) or text.casefold() in ("no", "none", "yes")
-
-
-def node_of(form: Form) -> Node:
-    """The parts of a form."""
-    if len(form.text) > MAX_LENGTH:
-        return Node("leaf", form.text)
-    return parse(form.text, form.is_words or form.number is not None)
-
-
 def compare_nodes(one: Node, other: Node, policy: Policy, leaf: Leaf) -> bool | None:
     """Whether two answers are equal part by part; None where it hangs on what `leaf` left open."""
     if one.text == other.text:
         return True
-    one, other = _without_subjects(one, other)
+    one, other = without_subjects(one, other)
     if any(describes_interval(node) for node in (one, other)):
         one, other = as_interval(one), as_interval(other)
     if one.kind == "leaf" and other.kind == "leaf":
@@ -263,7 +181,7 @@ def _may_evaluate_to(one: Node, other: Node) -> bool:
     single = one if one.kind == "leaf" else other if other.kind == "leaf" else None
     if single is None:
         return {one.kind, other.kind} == {"union", "tuple"}
-    if _INEQUALITY.search(single.text):
+    if INEQUALITY.search(single.text):
         return True
     structured = other if single is one else one
     if structured.kind == "matrix":
@@ -358,82 +276,6 @@ def _as_list(node: Node) -> Node:
     return node
 
 
-def _without_subjects(one: Node, other: Node) -> tuple[Node, Node]:
-    """Both sides without `x =` or `x \\in`, where one names nothing or both name the same."""
-    (first, one_value), (second, other_value) = _split_subject(one), _split_subject(other)
-    if first and second:
-        return (one_value, other_value) if _same_name(first, second) else (one, other)
-    if first:
-        return (one, other_value) if _has_relation(other_value) else (one_value, other_value)
-    if second:
-        return (one_value, other) if _has_relation(one_value) else (one_value, other_value)
-    return one_value, other_value
-
-
-def _has_relation(node: Node) -> bool:
-    text = node.parts[0].text if node.kind == "list" else node.text
-    return _RELATION.search(text) is not None
-
-
-def _split_subject(node: Node) -> tuple[str, Node]:
-    """The name that a node gives to its value ("" where none), and the node of the value."""
-    if node.kind == "list":
-        return _split_first_subject(node)
-    text = _last_of_chain(node.text) if node.kind == "leaf" else node.text
-    if node.kind in ("leaf", "union", "tuple") and (member := _MEMBER.match(text)):
-        return text[: member.end()], parse(text[member.end() :])
-    match = _SUBJECT.match(text) if node.kind == "leaf" else None
-    rest = text[match.end() :] if match else ""
-    if match is None or not rest or re.search(r"[=<>]", rest):
-        return "", node if text == node.text else replace(node, text=text)
-    return match[1], _named_value(rest)
-
-
-def _split_first_subject(node: Node) -> tuple[str, Node]:
-    """`n=1,2,3` names all of its parts; `a=1,b=2` is left to the parts."""
-    first, *others = node.parts
-    name, value = _split_subject(first)
-    if name and others and not any(_RELATION.search(part.text) for part in others):
-        return name, replace(node, parts=(value, *others))
-    return "", node
-
-
-def _named_value(text: str) -> Node:
-    form = form_of(text)
-    return node_of(form)
-
-
-def _last_of_chain(text: str) -> str:
-    """`x=5+5+1=11\\approx 11.0` as `x=11`: of a chain of equations the last exact member counts."""
-    if "=" not in text:
-        return text
-    exact = _APPROX.split(text)[0]
-    members = split_top(exact, "=")
-    if len(members) < 2 or _INEQUALITY.search(exact):
-        return exact
-    if all(_is_arithmetic(member) for member in members):
-        return members[-1]
-    if len(members) == 2:
-        return exact
-    name = members[0] if _SUBJECT.match(members[0] + "=") else ""
-    return f"{name}={members[-1]}" if name else members[-1]
-
-
-def _is_arithmetic(text: str) -> bool:
-    return bool(text) and not re.search(
-        r"[A-Za-z]", re.sub(r"\\(?:frac|sqrt|cdot|times|pi)", "", text)
-    )
-
-
-def _same_name(one: str, other: str) -> bool:
-    functions = {"y", "f(x)", "g(x)"}
-    return (
-        one == other
-        or one.partition("(")[0] == other.partition("(")[0] != ""
-        or ({one, other} <= functions)
-    )
-
-
 def _compare_leaves(one: str, other: str, policy: Policy, leaf: Leaf) -> bool | None:
     first, second = form_of(one), form_of(other)
     found = _compare_forms(first, second, policy)
@@ -466,12 +308,6 @@ def _quotient(form: Form) -> Fraction | None:
 
 def _cannot_be_equal(one: str, other: str) -> bool:
     """An equation or inequality against a value, and plain letters against a number."""
-    relations = [_RELATION.search(text) is not None for text in (one, other)]
-    inequality = [_INEQUALITY.search(text) is not None for text in (one, other)]
+    relations = [RELATION.search(text) is not None for text in (one, other)]
+    inequality = [INEQUALITY.search(text) is not None for text in (one, other)]
     return relations[0] != relations[1] and not any(inequality)
-
-
-def parts_of(answer: str) -> Iterator[str]:
-    """The texts of the parts of a list or set, or the one text of anything else."""
-    node = node_of(form_of(answer))
-    yield from (part.text for part in node.parts) if node.kind in ("list", "set") else (node.text,)

@@ -9,24 +9,22 @@ Nothing that a model wrote is ever evaluated as Python. docs/verifier.md tells t
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
-from ratchet.answer_boxes import open_box
-from ratchet.answer_extraction import AnswerFormat, Extracted, Rule, extract_answer, may_be_cut
-from ratchet.answer_guards import GuardReason, guard_completion, guard_wrong, repeats_problem
+from ratchet.answer_extraction import AnswerFormat, Extracted, extract_answer, may_be_cut
+from ratchet.answer_grades import FAILURES, Grade, GradingTask, Judged, Reason
+from ratchet.answer_guards import guard_completion, guard_wrong, repeats_problem
 from ratchet.answer_limits import MAX_LENGTH, refusal
 from ratchet.answer_policy import DEFAULT_POLICY, Policy
 from ratchet.answer_pool import Ending, WorkerLimits, WorkerPool
-from ratchet.answer_tiers import PlainReason, Tier, compare_plain
+from ratchet.answer_references import bare_reference
+from ratchet.answer_tiers import Tier, compare_plain
 
 GRADER_VERSION = 2
 """Counts up whenever a verdict may change, so that what was graded before is graded again."""
@@ -46,17 +44,9 @@ __all__ = [
     "extract_answer",
 ]
 
-Failure = Literal["timeout", "memory", "grader_error"]
-Reason = (
-    PlainReason
-    | GuardReason
-    | Failure
-    | Literal["equal_symbolic", "too_large", "no_answer", "truncated"]
-)
 Pair = tuple[str, str]
 Run = Callable[[Callable[[], None]], object]
 
-FAILURES: frozenset[str] = frozenset({"timeout", "memory", "grader_error"})
 _SYMBOLIC: dict[Ending, Reason] = {
     "equal": "equal_symbolic",
     "different": "different",
@@ -68,43 +58,6 @@ MAX_COMPLETION = 1_000_000
 """Characters of a completion that are still read."""
 WINDOW = 2_000
 """Completions that `grade_stream` holds at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grade:
-    """The verdict on one completion. `correct` is None where the grader could not say.
-
-    `rule` found the answer and `tier` compared it (None where nothing did). `disagreed` where the
-    symbolic comparison and its numeric second came to different ends; numbers had the last word.
-    """
-
-    answer: str | None
-    correct: bool | None
-    reason: Reason
-    rule: Rule | None = None
-    tier: Tier | None = None
-    disagreed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """How an answer stands to a reference."""
-
-    reason: Reason
-    tier: Tier | None = None
-    disagreed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class GradingTask:
-    """One completion to grade against its problem's reference answer."""
-
-    completion: str
-    reference_answer: str
-    finish_reason: str = "stop"
-    answer_format: AnswerFormat = "auto"
-    problem: str | None = None
-    policy: Policy = DEFAULT_POLICY
 
 
 class Grader:
@@ -316,7 +269,6 @@ class Grader:
         self._pool = WorkerPool(self._workers, self._limits)
 
 
-_PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 Key = tuple[Policy, str, str]
 _TOO_LONG = Grade(None, False, "too_large")
 _TRUNCATED = Grade(None, False, "truncated")
@@ -346,15 +298,3 @@ def _grade_of(task: GradingTask, found: Extracted, judged: Judged) -> Grade:
     elif reason in FAILURES:
         correct = None
     return Grade(found.answer, correct, reason, found.rule, judged.tier, judged.disagreed)
-
-
-@lru_cache(maxsize=20_000)
-def bare_reference(reference_answer: str) -> str:
-    """The answer inside a reference that still wears its box or its `####`."""
-    marked = "boxed" in reference_answer or "####" in reference_answer
-    if marked or (len(reference_answer) > 200 and len(_PROSE.findall(reference_answer)) > 20):
-        found = extract_answer(reference_answer, "auto")
-        if found is None or found.rule in ("latex", "conclusion", "whole"):
-            return open_box(reference_answer) or (found.answer if found else reference_answer)
-        return found.answer
-    return reference_answer

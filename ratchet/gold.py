@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ratchet.answer_limits import refusal
-from ratchet.answers import DEFAULT_POLICY, AnswerFormat, Grader, Policy, bare_reference
+from ratchet.answer_references import bare_reference
+from ratchet.answers import DEFAULT_POLICY, AnswerFormat, Grader, Policy
 from ratchet.records import Problem
 
 GoldReason = Literal[

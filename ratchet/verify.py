@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from ratchet.answer_audit import Audit
 from ratchet.answers import DEFAULT_POLICY, AnswerFormat, Grade, Grader, GradingTask, Policy
+from ratchet.crew import Crew
 from ratchet.errors import InputError
+from ratchet.verify_files import clean_text, read_tables
 
-BATCH_ROWS = 1_000
-BATCH_BYTES = 4 << 20
-"""Text of a batch from which it is sent off, however few rows it has."""
 SMALL_BYTES = 16 << 20
 """Files below this are graded sooner by one process than others are started."""
-RESTARTS = 10
-"""Times that grading processes killed from outside are started anew."""
 ADDED = {
     "answer": pa.string(),
     "correct": pa.bool_(),
@@ -99,7 +89,7 @@ def verify_file(
     out.parent.mkdir(parents=True, exist_ok=True)
     writer: pq.ParquetWriter | None = None
     try:
-        tables = _tables(source, settings.columns)
+        tables = read_tables(source, settings.columns.names())
         is_small = source.is_file() and source.stat().st_size < SMALL_BYTES
         for table, tasks, grades in _graded(tables, settings, is_small):
             for task, grade in zip(tasks, grades, strict=True):
@@ -119,85 +109,6 @@ def verify_file(
     return Summary(done, time.monotonic() - started, audit)
 
 
-def _tables(source: Path, columns: VerifyColumns) -> Iterator[pa.Table]:
-    if not source.is_file():
-        raise InputError(f"no file {source}; give a Parquet, JSONL or CSV file")
-    match source.suffix.lower():
-        case ".parquet":
-            tables = _parquet(source)
-        case ".jsonl" | ".ndjson" | ".json":
-            tables = _jsonl(source)
-        case ".csv":
-            tables = _csv(source)
-        case other:
-            raise InputError(
-                f"{source.name}: {other or 'no ending'} is none of .parquet, .jsonl, .csv; "
-                "convert the file, or rename it"
-            )
-    for table in tables:
-        missing = [name for name in columns.names() if name not in table.column_names]
-        if missing:
-            raise InputError(
-                f"{source} has no column {', '.join(missing)}; its columns are: "
-                f"{', '.join(table.column_names)}"
-            )
-        yield from _small(table)
-
-
-def _parquet(source: Path) -> Iterator[pa.Table]:
-    with pq.ParquetFile(source) as file:
-        for batch in file.iter_batches(batch_size=BATCH_ROWS):
-            yield pa.Table.from_batches([batch])
-
-
-def _csv(source: Path) -> Iterator[pa.Table]:
-    parse = pa_csv.ParseOptions(newlines_in_values=True)
-    names = pa_csv.open_csv(source, parse_options=parse).schema.names
-    convert = pa_csv.ConvertOptions(column_types={name: pa.string() for name in names})
-    with pa_csv.open_csv(source, parse_options=parse, convert_options=convert) as reader:
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
-
-
-def _jsonl(source: Path) -> Iterator[pa.Table]:
-    schema: pa.Schema | None = None
-    with source.open(encoding="utf-8", errors="replace") as lines:
-        numbered = ((n, line) for n, line in enumerate(lines, 1) if line.strip())
-        while chunk := list(islice(numbered, BATCH_ROWS)):
-            rows = [_row(source, number, line) for number, line in chunk]
-            try:
-                table = pa.Table.from_pylist(rows, schema=schema)
-            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-                raise InputError(
-                    f"{source} near line {chunk[0][0]}: a column changes its type ({error}); "
-                    "write it in one type throughout"
-                ) from None
-            schema = schema or table.schema
-            yield table
-
-
-def _row(source: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{source}, line {number}: no JSON ({error})") from None
-    if not isinstance(row, dict):
-        raise InputError(f"{source}, line {number}: a row must be an object, with columns as keys")
-    return {key: _clean(value) for key, value in row.items()}
-
-
-def _clean(value: Any) -> Any:
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _small(table: pa.Table) -> Iterator[pa.Table]:
-    """The table in slices of not much more than `BATCH_BYTES`."""
-    slices = max(1, min(table.num_rows, -(-table.nbytes // BATCH_BYTES)))
-    rows = max(1, -(-table.num_rows // slices))
-    for start in range(0, table.num_rows, rows):
-        yield table.slice(start, rows)
-
-
 Graded = tuple[pa.Table, list[GradingTask], list[Grade]]
 
 
@@ -206,13 +117,20 @@ def _graded(
 ) -> Iterator[Graded]:
     processes = settings.processes or (1 if is_small else os.cpu_count() or 1)
     if processes > 1:
-        with _Crew(processes) as crew:
-            yield from crew.grade(tables, settings)
+        with Crew(processes, _grade_batch, _begin) as crew:
+            batches = (((table, tasks), tasks) for table, tasks in _with_tasks(tables, settings))
+            for (table, tasks), grades in crew.map(batches):
+                yield table, tasks, grades
         return
     with Grader(workers=1) as grader:
-        for table in tables:
-            tasks = _tasks(table, settings)
+        for table, tasks in _with_tasks(tables, settings):
             yield table, tasks, grader.grade_many(tasks)
+
+
+def _with_tasks(
+    tables: Iterator[pa.Table], settings: VerifySettings
+) -> Iterator[tuple[pa.Table, list[GradingTask]]]:
+    return ((table, _tasks(table, settings)) for table in tables)
 
 
 def _tasks(table: pa.Table, settings: VerifySettings) -> list[GradingTask]:
@@ -252,69 +170,9 @@ def _with_grades(table: pa.Table, grades: list[Grade]) -> pa.Table:
     names = [f"input_{name}" if name in ADDED else name for name in table.column_names]
     table = table.rename_columns(names)
     for name, kind in ADDED.items():
-        values = [_clean(getattr(grade, name)) for grade in grades]
+        values = [clean_text(getattr(grade, name)) for grade in grades]
         table = table.append_column(name, pa.array(values, kind))
     return table
-
-
-class _Crew:
-    """Processes that grade batches; killed ones are replaced, and their batches graded again."""
-
-    def __init__(self, processes: int) -> None:
-        self._processes = processes
-        self._executor = self._start()
-        self._restarts = 0
-
-    def __enter__(self) -> _Crew:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._executor.shutdown(wait=True, cancel_futures=True)
-
-    def grade(self, tables: Iterator[pa.Table], settings: VerifySettings) -> Iterator[Graded]:
-        """The tables in their order, each with its grades; two batches ahead for each process."""
-        pending: deque[tuple[pa.Table, list[GradingTask], Future[list[Grade]]]] = deque()
-        for table in tables:
-            tasks = _tasks(table, settings)
-            pending.append((table, tasks, self._submit(tasks)))
-            if len(pending) > 2 * self._processes:
-                yield self._next(pending)
-        while pending:
-            yield self._next(pending)
-
-    def _next(
-        self, pending: deque[tuple[pa.Table, list[GradingTask], Future[list[Grade]]]]
-    ) -> Graded:
-        table, tasks, future = pending.popleft()
-        while True:
-            try:
-                return table, tasks, future.result()
-            except BrokenProcessPool:
-                self._restart()
-                future = self._submit(tasks)
-                pending_now = [(t, batch, self._submit(batch)) for t, batch, _ in pending]
-                pending.clear()
-                pending.extend(pending_now)
-
-    def _submit(self, tasks: list[GradingTask]) -> Future[list[Grade]]:
-        try:
-            return self._executor.submit(_grade_batch, tasks)
-        except BrokenProcessPool:
-            self._restart()
-            return self._executor.submit(_grade_batch, tasks)
-
-    def _restart(self) -> None:
-        self._restarts += 1
-        if self._restarts > RESTARTS:
-            raise RuntimeError(
-                f"grading processes ended {RESTARTS} times, most likely killed for want of memory; "
-                "use fewer processes"
-            )
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        self._executor = self._start()
-
-    def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._processes, get_context("spawn"), initializer=_begin)
 
 
 _GRADER: Grader | None = None

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ratchet.answer_forms import form_of
 from ratchet.answer_normal import normalise
 from ratchet.answer_numbers import exact_number
-from ratchet.answer_tiers import form_of
 from ratchet.answers import Grader, GradingTask, Policy, WorkerLimits, extract_answer
 
 ROOT = Path(__file__).resolve().parents[2]

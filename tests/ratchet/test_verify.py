@@ -127,3 +127,13 @@ def test_the_audit_points_at_doubtful_labels(tmp_path: Path) -> None:
     counts = pq.read_table(tmp_path / "counts.parquet").to_pylist()
     assert sum(row["completions"] for row in counts) == 5
     assert pq.read_table(tmp_path / "failures.parquet").num_rows == 1
+
+
+def test_jsonl_keys_and_decimals_that_show_late_are_kept(tmp_path: Path) -> None:
+    early = [{"text": r"\boxed{1}", "gold": "1", "score": 1}] * 1_500
+    late = [{"text": r"\boxed{2}", "gold": "2", "score": 0.5, "note": "late"}]
+    source, out = write(tmp_path / "in.jsonl", early + late), tmp_path / "out.parquet"
+    verify_file(source, out, settings())
+    rows = pq.read_table(out).to_pylist()
+    assert (rows[0]["score"], rows[0]["note"]) == (1, None)
+    assert (rows[-1]["score"], rows[-1]["note"]) == (0.5, "late")
