@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import bench_memory, bench_run, bench_sampling, bench_verifier
+from benchmarks import bench_filters, bench_memory, bench_run, bench_sampling, bench_verifier
 
 
 def main() -> None:
@@ -20,6 +20,7 @@ def main() -> None:
         flush=True,
     )
     bench_verifier.main()
+    bench_filters.main()
     run = bench_run.measure()
     print(f"engine starts: {run['engine_starts']} in a run (goal: 1)")
     print(

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from filters import selection
 from filters import stage as filter_stage
-from filters.config import OrmConfig, SelectionConfig
+from filters.orm import OrmConfig
+from filters.select_config import SftSelection
 from ratchet.answers import Grader
 from ratchet.engine import Group, Output, Request, Sampling
 from ratchet.grading import GradingRules
@@ -95,7 +96,7 @@ def run_stages(group_size: int, root: Path) -> dict[str, float]:
         problems_fingerprint="p",
         seed=0,
     )
-    cap = SelectionConfig()
+    cap = SftSelection()
     rows, _ = store.build(selection.spec(cap, chosen), lambda out: selection.run(cap, chosen, out))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"peak_mib": peak, "completions": completions.manifest.rows, "rows": rows.manifest.rows}

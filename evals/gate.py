@@ -11,16 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import pyarrow.parquet as pq
+
 from evals.config import GateConfig, GuardConfig
+from evals.side_by_side import SideBySideRow, side_by_side
 from evals.summary import problem_means
 from ratchet.config import identity_settings
 from ratchet.identity import ArtifactSpec
 from ratchet.metrics import mcnemar_exact, non_inferiority_p, paired_bootstrap
 from ratchet.progress import Progress, silent
-from ratchet.records import EvalRow
+from ratchet.records import EvalRow, to_table
 from ratchet.store import Artifact, Workspace
 
-VERSION = 1
+VERSION = 2
+EXAMPLES = "side_by_side.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +145,12 @@ def check_guard(name: str, config: GuardConfig, pairs: Pairs) -> Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class GateInputs:
-    """Evaluations of incumbent and candidate: dev first, then each guard by name."""
+    """Evaluations of incumbent and candidate: dev first, then each guard by name.
 
+    `base` is the base model's on dev: it decides nothing, and is shown beside the two.
+    """
+
+    base: Artifact
     incumbent: Artifact
     candidate: Artifact
     num_problems: int
@@ -168,6 +176,7 @@ def spec(config: GateConfig, inputs: GateInputs) -> ArtifactSpec:
             **({"redo": inputs.redo} if inputs.redo else {}),
         },
         inputs={
+            "base": inputs.base.fingerprint,
             "incumbent": inputs.incumbent.fingerprint,
             "candidate": inputs.candidate.fingerprint,
             **fingerprints,
@@ -176,7 +185,10 @@ def spec(config: GateConfig, inputs: GateInputs) -> ArtifactSpec:
 
 
 def run(config: GateConfig, inputs: GateInputs, out: Workspace) -> dict[str, Any]:
-    """Decide, and write the discordant problems; the metrics are the decision."""
+    """Decide, and write the discordant problems and all answers side by side.
+
+    The metrics are the decision.
+    """
     pairs = _pairs(inputs.incumbent, inputs.candidate, inputs.num_problems)
     decision = decide(config, pairs)
     rows = _discordant("dev", pairs)
@@ -186,6 +198,8 @@ def run(config: GateConfig, inputs: GateInputs, out: Workspace) -> dict[str, Any
         guards[name] = check_guard(name, guard, guard_pairs)
         rows += _discordant(name, guard_pairs)
     out.write_part(0, rows, GateRow)
+    answers = side_by_side(inputs.base, inputs.incumbent, inputs.candidate)
+    pq.write_table(to_table(answers, SideBySideRow), out.path / EXAMPLES, compression="zstd")
     return {**_merge(decision, list(guards.values())), "guards": _as_dicts(guards)}
 
 

@@ -1,32 +1,73 @@
-"""Settings of the filters and of the selection. Nothing heavy is imported here."""
+"""The union of the filters' configs, and what must hold between them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field
 
-from ratchet.config import Config
+from filters.arithmetic import ArithmeticConfig
+from filters.custom import CustomConfig
+from filters.decontamination import DecontaminationConfig
+from filters.difficulty import DifficultyConfig
+from filters.diversity import DiversityConfig
+from filters.format import FormatConfig
+from filters.language import LanguageConfig
+from filters.length import LengthConfig
+from filters.orm import OrmConfig
+from filters.repetition import RepetitionConfig
 
-Mode = Literal["require", "mark"]
-"""`require`: what this filter rejects can't be selected; `mark`: its verdict is only recorded."""
+FilterConfig = Annotated[
+    OrmConfig
+    | FormatConfig
+    | LengthConfig
+    | RepetitionConfig
+    | LanguageConfig
+    | ArithmeticConfig
+    | DiversityConfig
+    | DecontaminationConfig
+    | DifficultyConfig
+    | CustomConfig,
+    Field(discriminator="kind"),
+]
+"""Any filter's settings."""
 
 
-class OrmConfig(Config):
-    """Outcome reward: is the final answer equal to the reference answer?"""
+def check_filters(filters: Sequence[FilterConfig]) -> None:
+    """What a list of filters must hold to.
 
-    kind: Literal["orm"] = "orm"
-    mode: Mode = "require"
+    Raises:
+        ValueError: with what is wrong, and what to do.
+    """
+    labels = [config.label for config in filters]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise ValueError(
+            f"{len(filters)} filters share the names {twice}, so their verdicts could not be told "
+            "apart; give each a name of its own"
+        )
+    if not any(config.mode == "require" for config in filters):
+        raise ValueError(
+            'no filter has mode = "require", so every completion would be trained on; '
+            "require at least one"
+        )
+    for at, config in enumerate(filters):
+        _check_order(config, labels[:at], is_last=at == len(filters) - 1)
 
 
-FilterConfig = OrmConfig
-"""The union of all filter kinds (one so far)."""
+def looks_across(config: FilterConfig) -> bool:
+    """Whether a filter compares with all that came before it in the whole set."""
+    return isinstance(config, DiversityConfig) and config.scope == "set"
 
 
-class SelectionConfig(Config):
-    """Which accepted completions become SFT rows."""
-
-    max_per_problem: Annotated[int, Field(ge=1)] = 4
-    """Cap per problem, or easy problems would drown the hard ones."""
-    include_solutions: Annotated[int, Field(ge=0)] = 0
-    """How many of the train problems' given solutions are mixed in; such rows have attempt -1."""
+def _check_order(config: FilterConfig, before: Sequence[str], *, is_last: bool) -> None:
+    if isinstance(config, DifficultyConfig) and config.by not in before:
+        raise ValueError(
+            f"filter {config.label!r} takes the pass rate from {config.by!r}, which is not before "
+            f"it; the filters before it are {list(before)}"
+        )
+    if looks_across(config) and not is_last:
+        raise ValueError(
+            f'filter {config.label!r} with scope = "set" compares with all that came through the '
+            "others, so it must be the last filter"
+        )

@@ -1,27 +1,38 @@
 """Selection: verdicts become training rows. Nothing else decides what trains.
 
-Pure functions of rows and a seed, and the shell that streams shards through them.
+The shell that streams shards through the pure functions of `filters.select_sft`,
+`filters.select_pairs` and `filters.targets`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from filters.config import FilterConfig, SelectionConfig
-from filters.stage import groups_of, passes
+from filters.base import FilterBase
+from filters.select_config import (
+    DpoSelection,
+    GrpoSelection,
+    SelectionConfig,
+    SftSelection,
+    named_filters,
+)
+from filters.select_group import JudgedGroup
+from filters.select_pairs import grpo_fate, grpo_row, select_dpo
+from filters.select_sft import select_sft, solution_ids, solution_row, supply_of
+from filters.stage import groups_of
+from filters.targets import plan_targets
 from ratchet.config import identity_settings
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.progress import Progress, Step, silent
-from ratchet.records import Completion, Problem, SftRow, Verdict
+from ratchet.records import Completion, DpoRow, GrpoRow, Problem, SftRow, Verdict
 from ratchet.store import Artifact, Workspace
 
-VERSION = 1
-GIVEN_SOLUTION = -1
-"""The `attempt` of a row that is the problem's given solution."""
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +41,7 @@ class SelectInputs:
 
     completions: Artifact
     verdicts: Artifact
-    filters: Sequence[FilterConfig]
+    filters: Sequence[FilterBase]
     problems: Mapping[str, Problem]
     problems_fingerprint: str
     seed: int
@@ -45,7 +56,7 @@ def spec(config: SelectionConfig, inputs: SelectInputs) -> ArtifactSpec:
         version=VERSION,
         settings={
             **identity_settings(config),
-            "modes": [rule.mode for rule in inputs.filters],
+            "modes": [[rule.label, rule.mode] for rule in inputs.filters],
             "seed": inputs.seed,
             **({"redo": inputs.redo} if inputs.redo else {}),
         },
@@ -57,93 +68,187 @@ def spec(config: SelectionConfig, inputs: SelectInputs) -> ArtifactSpec:
     )
 
 
-def unique_texts(group: Sequence[Completion]) -> list[Completion]:
-    """The first of each set of completions that differ in whitespace only."""
-    first: dict[str, Completion] = {}
-    for completion in group:
-        first.setdefault(" ".join(completion.completion.split()), completion)
-    return list(first.values())
+def row_type(config: SelectionConfig) -> type[SftRow] | type[DpoRow] | type[GrpoRow]:
+    """The rows that a selection makes."""
+    match config:
+        case SftSelection():
+            return SftRow
+        case DpoSelection():
+            return DpoRow
+        case GrpoSelection():
+            return GrpoRow
 
 
-def cap_at_random(group: Sequence[Completion], cap: int, seed: int) -> list[Completion]:
-    """At most `cap` of the group, drawn without replacement, in the group's order."""
-    if len(group) <= cap:
-        return list(group)
-    kept = sorted(random.Random(seed).sample(range(len(group)), cap))
-    return [group[index] for index in kept]
+def rows_per_problem(config: SelectionConfig) -> int:
+    """The rows that one problem's completions can become at most."""
+    match config:
+        case SftSelection():
+            return config.max_per_problem
+        case DpoSelection():
+            return config.pairs_per_problem
+        case GrpoSelection():
+            return 1
 
 
-def select_group(
-    accepted: Sequence[Completion], config: SelectionConfig, seed: int
-) -> list[SftRow]:
-    """SFT rows of one group's accepted completions: unique, capped, weight 1."""
-    if not accepted:
-        return []
-    own_seed = derive_seed(seed, accepted[0].problem_id)
-    kept = cap_at_random(unique_texts(accepted), config.max_per_problem, own_seed)
-    return [
-        SftRow(
-            problem_id=completion.problem_id,
-            attempt=completion.attempt,
-            prompt=completion.prompt,
-            completion=completion.completion,
-        )
-        for completion in kept
-    ]
+def check_selection(config: SelectionConfig, filters: Sequence[FilterBase]) -> None:
+    """Every filter that the selection goes by must be there.
 
-
-def solution_ids(problems: Mapping[str, Problem], count: int, seed: int) -> frozenset[str]:
-    """Problems whose given solution is mixed in, drawn without replacement."""
-    given = [problem_id for problem_id, problem in problems.items() if problem.solution]
-    drawn = random.Random(derive_seed(seed, "solutions")).sample(given, min(count, len(given)))
-    return frozenset(drawn)
-
-
-def solution_row(problem: Problem, prompt: str) -> SftRow:
-    """The given solution of a problem as a training row."""
-    return SftRow(
-        problem_id=problem.problem_id,
-        attempt=GIVEN_SOLUTION,
-        prompt=prompt,
-        completion=problem.solution or "",
-    )
-
-
-def _accepted_groups(
-    inputs: SelectInputs, completions: list[Completion], verdicts: list[Verdict]
-) -> Iterator[tuple[Completion, list[Completion]]]:
-    """(first of the group, its accepted completions), group by group."""
-    required = [rule.mode == "require" for rule in inputs.filters]
-    by_completion = groupby(verdicts, key=lambda verdict: (verdict.problem_id, verdict.attempt))
-    marks = (passes(list(rows), required) for _, rows in by_completion)
-    for group in groups_of(completions):
-        flags = [next(marks) for _ in group]
-        yield group[0], [c for c, accepted in zip(group, flags, strict=True) if accepted]
+    Raises:
+        ValueError: naming the filters that are.
+    """
+    labels = [rule.label for rule in filters]
+    for setting, name in named_filters(config).items():
+        if name not in labels:
+            raise ValueError(
+                f"selection.{setting} = {name!r} is none of the run's filters: {labels}"
+            )
 
 
 def run(config: SelectionConfig, inputs: SelectInputs, out: Workspace) -> dict[str, Any]:
     """Write the training rows, one part for each part of completions.
 
-    Memory holds one part at a time.
+    Memory holds one part at a time, and a few numbers for each problem.
     """
-    chosen = solution_ids(inputs.problems, config.include_solutions, inputs.seed)
+    selector = _selector(config, inputs)
+    counts: Counter[str] = Counter(rows=0, accepted=0, problems=0)
     total = len(inputs.completions.part_files())
-    counts = {"rows": 0, "from_completions": 0, "from_solutions": 0, "accepted": 0, "problems": 0}
-    parts = zip(
-        inputs.completions.iter_parts(Completion), inputs.verdicts.iter_parts(Verdict), strict=True
-    )
-    for index, (completions, verdicts) in enumerate(parts):
-        rows: list[SftRow] = []
-        for first, accepted in _accepted_groups(inputs, completions, verdicts):
-            selected = select_group(accepted, config, inputs.seed)
-            counts["accepted"] += len(accepted)
-            counts["from_completions"] += len(selected)
-            if first.problem_id in chosen:
-                selected.append(solution_row(inputs.problems[first.problem_id], first.prompt))
-                counts["from_solutions"] += 1
+    for index, groups in enumerate(_parts(inputs)):
+        rows: list[Any] = []
+        for group in groups:
+            selected = selector.select(group)
+            counts["accepted"] += sum(group.accepted)
             counts["problems"] += bool(selected)
             rows += selected
         counts["rows"] += len(rows)
-        out.write_part(index, rows, SftRow)
+        out.write_part(index, rows, row_type(config))
         inputs.progress(Step(index + 1, total, accepted=counts["rows"]))
-    return counts
+    return {**counts, **selector.counts()}
+
+
+def judged_groups(
+    completions: Sequence[Completion],
+    verdicts: Sequence[Verdict],
+    filters: Sequence[FilterBase],
+    problems: Mapping[str, Problem],
+) -> Iterator[JudgedGroup]:
+    """The groups of one part with their verdicts."""
+    by_problem = groupby(verdicts, key=lambda verdict: verdict.problem_id)
+    for group, (_, rows) in zip(groups_of(completions), by_problem, strict=True):
+        by_filter: dict[str, list[Verdict]] = {rule.label: [] for rule in filters}
+        for verdict in rows:
+            by_filter[verdict.filter].append(verdict)
+        required = [by_filter[rule.label] for rule in filters if rule.mode == "require"]
+        accepted = [all(v.accepted for v in row) for row in zip(*required, strict=True)]
+        yield JudgedGroup(problems[group[0].problem_id], group, by_filter, accepted)
+
+
+def _parts(inputs: SelectInputs) -> Iterator[Iterator[JudgedGroup]]:
+    parts = zip(
+        inputs.completions.iter_parts(Completion), inputs.verdicts.iter_parts(Verdict), strict=True
+    )
+    for completions, verdicts in parts:
+        yield judged_groups(completions, verdicts, inputs.filters, inputs.problems)
+
+
+def _groups(inputs: SelectInputs) -> Iterator[JudgedGroup]:
+    for groups in _parts(inputs):
+        yield from groups
+
+
+class _Sft:
+    """Selects SFT rows; where problems are balanced against each other, it looks at all first."""
+
+    def __init__(self, config: SftSelection, inputs: SelectInputs) -> None:
+        self._config = config
+        self._inputs = inputs
+        self._given = solution_ids(inputs.problems, config.include_solutions, inputs.seed)
+        self._fates: Counter[str] = Counter()
+        self._solutions = 0
+        self._target = self._plan()
+
+    def _plan(self) -> Callable[[str], int]:
+        config = self._config
+        if config.balance == "none" and config.max_rows is None:
+            return lambda _: config.max_per_problem
+        supplies = {g.problem.problem_id: supply_of(g) for g in _groups(self._inputs)}
+        seed = derive_seed(self._inputs.seed, "targets")
+        return plan_targets(supplies, config, seed).__getitem__
+
+    def select(self, group: JudgedGroup) -> list[SftRow]:
+        problem = group.problem
+        target = self._target(problem.problem_id)
+        chosen = select_sft(group, target, self._config, self._inputs.seed)
+        self._fates += chosen.fates
+        if problem.problem_id not in self._given:
+            return chosen.rows
+        self._solutions += 1
+        return [*chosen.rows, solution_row(problem, group.prompt)]
+
+    def counts(self) -> dict[str, Any]:
+        selected = self._fates["selected"]
+        return {
+            "from_completions": selected,
+            "from_solutions": self._solutions,
+            "fates": dict(sorted(self._fates.items())),
+        }
+
+
+class _Dpo:
+    """Selects DPO pairs."""
+
+    def __init__(self, config: DpoSelection, inputs: SelectInputs) -> None:
+        self._config = config
+        self._seed = inputs.seed
+        self._fates: Counter[str] = Counter()
+        self._outcomes: Counter[str] = Counter()
+
+    def select(self, group: JudgedGroup) -> list[DpoRow]:
+        paired = select_dpo(group, self._config, self._seed)
+        self._fates += paired.fates
+        self._outcomes[paired.outcome] += 1
+        return paired.rows
+
+    def counts(self) -> dict[str, Any]:
+        return {
+            "fates": dict(sorted(self._fates.items())),
+            "groups": dict(sorted(self._outcomes.items())),
+        }
+
+
+class _Grpo:
+    """Selects GRPO problems."""
+
+    def __init__(self, config: GrpoSelection, inputs: SelectInputs) -> None:
+        self._config = config
+        self._outcomes: Counter[str] = Counter()
+        self._kept = self._plan(inputs) if config.max_rows else None
+
+    def _plan(self, inputs: SelectInputs) -> frozenset[str]:
+        names = [
+            group.problem.problem_id
+            for group in _groups(inputs)
+            if grpo_fate(group, self._config) == "in_band"
+        ]
+        count = min(self._config.max_rows or 0, len(names))
+        drawn = random.Random(derive_seed(inputs.seed, "grpo")).sample(names, count)
+        return frozenset(drawn)
+
+    def select(self, group: JudgedGroup) -> list[GrpoRow]:
+        fate: str = grpo_fate(group, self._config)
+        if fate == "in_band" and self._kept is not None:
+            fate = fate if group.problem.problem_id in self._kept else "over_cap"
+        self._outcomes[fate] += 1
+        return [grpo_row(group)] if fate == "in_band" else []
+
+    def counts(self) -> dict[str, Any]:
+        return {"groups": dict(sorted(self._outcomes.items()))}
+
+
+def _selector(config: SelectionConfig, inputs: SelectInputs) -> _Sft | _Dpo | _Grpo:
+    match config:
+        case SftSelection():
+            return _Sft(config, inputs)
+        case DpoSelection():
+            return _Dpo(config, inputs)
+        case GrpoSelection():
+            return _Grpo(config, inputs)

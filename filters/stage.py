@@ -1,43 +1,56 @@
-"""The filter stage: every completion gets every filter's verdict; nothing is dropped."""
+"""The filter stage: every completion gets every filter's verdict; nothing is dropped.
+
+One pass over the shards, whose groups are judged on all cores. The outcome filter stays in this
+process, where the grader remembers what it compared beside sampling; so does a filter that looks
+across groups.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
-from filters.config import FilterConfig, OrmConfig
-from filters.orm import Orm
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from filters.base import FILTER_ERROR, FilterContext, LengthCounts, Mark, SetFilter
+from filters.build import build_filter, settings_of
+from filters.config import FilterConfig, looks_across
+from filters.decontamination import DecontaminationConfig
+from filters.funnel import Funnel
+from filters.judging import Judge, Judged, Known, mark_across, marked_all, to_verdict
+from filters.length import LengthConfig
+from filters.orm import Orm, OrmConfig
 from ratchet.answers import Grader
-from ratchet.config import identity_settings
+from ratchet.crew import Crew
 from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec
+from ratchet.problem_set import ProblemSet
 from ratchet.progress import Progress, Step, silent
-from ratchet.records import Completion, Problem, Verdict
+from ratchet.records import Completion, Problem, Verdict, from_table
 from ratchet.store import Artifact, Workspace
 
-VERSION = 1
-
-
-class Filter(Protocol):
-    """Marks the completions of one group, in the group's order."""
-
-    name: str
-
-    def judge(self, problem: Problem, group: Sequence[Completion]) -> list[Verdict]: ...
+VERSION = 2
+CREW_FROM = 20_000
+"""Completions from which other processes are worth their start."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilterInputs:
-    """What the stage reads; `problems` is by problem_id."""
+    """What the stage reads; `problems` is by problem_id, `benchmarks` by name."""
 
     completions: Artifact
     problems: Mapping[str, Problem]
     problems_fingerprint: str
     rules: GradingRules
     grader: Grader
+    benchmarks: Mapping[str, ProblemSet] = field(default_factory=dict)
+    processes: int | None = None
     redo: int = 0
     progress: Progress = silent
 
@@ -48,28 +61,25 @@ def spec(configs: Sequence[FilterConfig], inputs: FilterInputs) -> ArtifactSpec:
         stage="filter",
         version=VERSION,
         settings={
-            "filters": [identity_settings(config) for config in configs],
+            "filters": [settings_of(config) for config in configs],
             "rules": inputs.rules.identity(),
             **({"redo": inputs.redo} if inputs.redo else {}),
         },
         inputs={
             "completions": inputs.completions.fingerprint,
             "problems": inputs.problems_fingerprint,
+            **{
+                f"benchmark/{name}": benchmark.fingerprint
+                for name, benchmark in sorted(_benchmarks(configs, inputs).items())
+            },
         },
     )
 
 
-def build_filters(
-    configs: Sequence[FilterConfig], grader: Grader, rules: GradingRules
-) -> list[Filter]:
-    """The filters, in the config's order."""
-    return [_build(config, grader, rules) for config in configs]
-
-
-def _build(config: FilterConfig, grader: Grader, rules: GradingRules) -> Filter:
-    match config:
-        case OrmConfig():
-            return Orm(grader, rules)
+def _benchmarks(configs: Sequence[FilterConfig], inputs: FilterInputs) -> Mapping[str, ProblemSet]:
+    """The benchmarks that can change a verdict: none without a decontamination filter."""
+    wanted = any(isinstance(config, DecontaminationConfig) for config in configs)
+    return inputs.benchmarks if wanted else {}
 
 
 def groups_of(completions: Iterable[Completion]) -> Iterator[list[Completion]]:
@@ -81,72 +91,169 @@ def groups_of(completions: Iterable[Completion]) -> Iterator[list[Completion]]:
 def run(configs: Sequence[FilterConfig], inputs: FilterInputs, out: Workspace) -> dict[str, Any]:
     """Write one part of verdicts for each part of completions; the metrics are the funnel.
 
-    Memory holds one part at a time.
+    Memory holds one part, and two more for each process.
+
+    Raises:
+        InputError: if a filter can't be built.
+        RuntimeError: if a filter raised on more completions than its `max_error_share`.
     """
-    filters = build_filters(configs, inputs.grader, inputs.rules)
-    funnel = Funnel([config.mode == "require" for config in configs])
+    context = _context(configs, inputs)
+    here = _Here(configs, inputs, context)
+    funnel = Funnel(configs)
     total = len(inputs.completions.part_files())
-    for index, part in enumerate(inputs.completions.iter_parts(Completion)):
+    for index, (groups, judged) in enumerate(_judged_parts(configs, inputs, context, here)):
         verdicts: list[Verdict] = []
-        for group in groups_of(part):
-            problem = inputs.problems[group[0].problem_id]
-            judged = [rule.judge(problem, group) for rule in filters]
-            funnel.add(judged)
-            verdicts += [verdict for row in zip(*judged, strict=True) for verdict in row]
+        for group, result in zip(groups, judged, strict=True):
+            marks = here.completed(result, group)
+            funnel.add(marks)
+            verdicts += _rows(group, configs, marks)
         out.write_part(index, verdicts, Verdict)
+        _check_errors(funnel, configs, inputs.completions.manifest.rows)
         inputs.progress(
             Step(index + 1, total, accepted=funnel.accepted, completions=funnel.completions)
         )
-    return {**funnel.metrics(), **_audit(filters, out)}
+    return {**funnel.metrics(), **here.audit(out)}
 
 
-def _audit(filters: Sequence[Filter], out: Workspace) -> dict[str, Any]:
-    """Write what a person should look at after grading, and count it."""
-    for rule in filters:
-        if isinstance(rule, Orm):
-            rule.audit.write(out.path / "audit")
-            return {
-                "rules": rule.audit.by("rule"),
-                "tiers": rule.audit.by("tier"),
-                "suspicious_references": sum(1 for _ in rule.audit.suspicious()),
-            }
-    return {}
+def _rows(
+    group: Sequence[Completion], configs: Sequence[FilterConfig], marks: Sequence[Sequence[Mark]]
+) -> Iterator[Verdict]:
+    """The verdicts of one group, completion by completion."""
+    for at, completion in enumerate(group):
+        for config, row in zip(configs, marks, strict=True):
+            yield to_verdict(completion, config.label, row[at])
 
 
-class Funnel:
-    """Counts where the completions went. `required[i]`: may filter i keep one from training?"""
+def _check_errors(funnel: Funnel, configs: Sequence[FilterConfig], total: int) -> None:
+    for config, step in zip(configs, funnel.steps, strict=True):
+        errors = step.reasons[FILTER_ERROR]
+        if errors > config.max_error_share * total:
+            raise RuntimeError(
+                f"filter {step.name!r} raised on {errors} of {funnel.completions} completions, "
+                f"more than max_error_share={config.max_error_share} of all {total}; the last part "
+                f"was not kept. For example: {funnel.error_notes.get(step.name)}"
+            )
 
-    def __init__(self, required: Sequence[bool]) -> None:
-        self._required = required
-        self.completions = 0
-        self.accepted = 0
-        self._solved = 0
-        self._groups = 0
-        self._reasons: dict[str, Counter[str]] = {}
 
-    def add(self, judged: Sequence[Sequence[Verdict]]) -> None:
-        """Count one group: `judged[i][j]` is filter i's verdict on completion j."""
-        accepted = 0
-        for row in zip(*judged, strict=True):
-            self.completions += 1
-            for verdict in row:
-                self._reasons.setdefault(verdict.filter, Counter())[verdict.reason] += 1
-            accepted += passes(row, self._required)
-        self.accepted += accepted
-        self._groups += 1
-        self._solved += accepted > 0
+Groups = list[list[Completion]]
 
-    def metrics(self) -> dict[str, Any]:
-        """The funnel as it stands in the manifest; reasons of a filter sum to `completions`."""
-        return {
-            "completions": self.completions,
-            "accepted": self.accepted,
-            "problems": self._groups,
-            "problems_solved": self._solved,
-            "reasons": {name: dict(counts) for name, counts in self._reasons.items()},
+
+class _Here:
+    """What stays in this process: the outcome filters, and the filter that looks across groups."""
+
+    def __init__(
+        self, configs: Sequence[FilterConfig], inputs: FilterInputs, context: FilterContext
+    ) -> None:
+        self._problems = inputs.problems
+        self._orms = {
+            config.label: Orm(inputs.grader, inputs.rules)
+            for config in configs
+            if isinstance(config, OrmConfig)
         }
+        last = build_filter(configs[-1], context) if looks_across(configs[-1]) else None
+        self._across = last if isinstance(last, SetFilter) else None
+
+    def known(self, group: Sequence[Completion]) -> Known:
+        """The outcome filters' marks on a group."""
+        problem = self._problems[group[0].problem_id]
+        return {name: marked_all(orm, problem, group) for name, orm in self._orms.items()}
+
+    def completed(self, judged: Judged, group: Sequence[Completion]) -> list[list[Mark]]:
+        """A group's marks with those of the filter that looks across groups."""
+        if self._across is None:
+            return judged.marks
+        return [*judged.marks, mark_across(self._across, judged, group)]
+
+    def audit(self, out: Workspace) -> dict[str, Any]:
+        """Write what a person should look at after grading, and count it."""
+        for orm in self._orms.values():
+            orm.audit.write(out.path / "audit")
+            return {
+                "rules": orm.audit.by("rule"),
+                "tiers": orm.audit.by("tier"),
+                "suspicious_references": sum(1 for _ in orm.audit.suspicious()),
+            }
+        return {}
 
 
-def passes(verdicts: Sequence[Verdict], required: Sequence[bool]) -> bool:
-    """Whether every required filter accepted the completion."""
-    return all(v.accepted for v, needed in zip(verdicts, required, strict=True) if needed)
+def _judged_parts(
+    configs: Sequence[FilterConfig], inputs: FilterInputs, context: FilterContext, here: _Here
+) -> Iterator[tuple[Groups, list[Judged]]]:
+    """Each part's groups with their marks, in order, judged here or by a crew."""
+    files = inputs.completions.part_files()
+    parts = (list(groups_of(part)) for part in inputs.completions.iter_parts(Completion))
+    known = ((groups, [here.known(group) for group in groups]) for groups in parts)
+    processes = inputs.processes or _processes(configs, inputs.completions.manifest.rows)
+    if processes == 1:
+        judge = Judge(configs, [build_filter(config, context) for config in configs])
+        for groups, marks in known:
+            yield groups, _judge_groups(judge, inputs.problems, groups, marks)
+        return
+    jobs = ((groups, _Job(file, marks)) for file, (groups, marks) in zip(files, known, strict=True))
+    with Crew(processes, _judge_part, _begin, (tuple(configs), context)) as crew:
+        yield from crew.map(jobs)
+
+
+def _processes(configs: Sequence[FilterConfig], completions: int) -> int:
+    if completions < CREW_FROM or all(isinstance(config, OrmConfig) for config in configs):
+        return 1
+    return os.cpu_count() or 1
+
+
+def _judge_groups(
+    judge: Judge, problems: Mapping[str, Problem], groups: Groups, known: Sequence[Known]
+) -> list[Judged]:
+    return [
+        judge.judge(problems[group[0].problem_id], group, marks)
+        for group, marks in zip(groups, known, strict=True)
+    ]
+
+
+def _context(configs: Sequence[FilterConfig], inputs: FilterInputs) -> FilterContext:
+    return FilterContext(
+        problems=inputs.problems,
+        benchmarks={
+            name: benchmark.problems for name, benchmark in _benchmarks(configs, inputs).items()
+        },
+        lengths=_lengths(configs, inputs.completions),
+    )
+
+
+def _lengths(configs: Sequence[FilterConfig], completions: Artifact) -> LengthCounts:
+    """The lengths of all completions, where a filter compares with them; reads two columns."""
+    tokens: Counter[int] = Counter()
+    chars: Counter[int] = Counter()
+    wanted = {c.unit for c in configs if isinstance(c, LengthConfig) and c.outliers == "set"}
+    for file in completions.part_files() if wanted else []:
+        table = pq.read_table(file, columns=["num_tokens", "completion", "finish_reason"])
+        table = table.filter(pc.not_equal(table["finish_reason"], "error"))
+        tokens.update(table["num_tokens"].to_pylist())
+        if "chars" in wanted:
+            chars.update(pc.utf8_length(table["completion"]).to_pylist())
+    return LengthCounts(tokens, chars)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One part for a process of the crew; `known` holds a group's outcome marks, by filter."""
+
+    file: Path
+    known: list[Known]
+
+
+_JUDGE: tuple[Judge, Mapping[str, Problem]] | None = None
+
+
+def _begin(configs: Sequence[FilterConfig], context: FilterContext) -> None:
+    """In a process of the crew: its own filters."""
+    global _JUDGE
+    rules = [build_filter(config, context) for config in configs]
+    _JUDGE = Judge(configs, rules), context.problems
+
+
+def _judge_part(job: _Job) -> list[Judged]:
+    if _JUDGE is None:
+        raise RuntimeError("this process has no filters; it must be started with _begin")
+    judge, problems = _JUDGE
+    groups = list(groups_of(from_table(pq.read_table(job.file), Completion)))
+    return _judge_groups(judge, problems, groups, job.known)

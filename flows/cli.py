@@ -150,6 +150,72 @@ def show(name: RunArgument, store: StoreOption = _STORE, as_json: JsonOption = F
 
 
 @app.command()
+def why(
+    name: RunArgument,
+    problem_id: Annotated[str, typer.Argument(help="A problem of the run.")],
+    full: Annotated[bool, typer.Option("--full", help="Show completions uncut.")] = False,
+    store: StoreOption = _STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell one problem's story: its completions, why each was accepted or not, what was trained."""
+    from flows.why import describe
+    from flows.why import why as tell
+    from ratchet.ledger import Run
+    from ratchet.store import Store
+
+    story = tell(Run.open(Store(store), name), problem_id)
+    _answer(story) if as_json else typer.echo(describe(story, full=full))
+
+
+@app.command()
+def rescore(
+    name: RunArgument,
+    settings: SetOption = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Take filters and selection from this config.")
+    ] = None,
+    store: StoreOption = _STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a run's completions by other filters or selection; nothing is sampled again."""
+    from flows.rescore import changed_config, describe
+    from flows.rescore import rescore as judge_again
+    from ratchet.ledger import Run
+    from ratchet.store import Store
+
+    found = Run.open(Store(store), name)
+    rescored = judge_again(found, changed_config(found, settings or [], config))
+    _answer(rescored) if as_json else typer.echo(describe(rescored))
+
+
+@app.command()
+def export(
+    name: RunArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="A folder that is not there yet.")],
+    iteration: Annotated[
+        int | None, typer.Option(help="This iteration's candidate, in place of the incumbent.")
+    ] = None,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="The adapter alone, not merged into its model.")
+    ] = False,
+    dtype: Annotated[
+        str, typer.Option(help="bfloat16, float16 or float32 for the merged checkpoint.")
+    ] = "bfloat16",
+    store: StoreOption = _STORE,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a checkpoint that transformers and vLLM load, with a model card."""
+    from flows.export import Wanted
+    from flows.export import export as write_checkpoint
+    from ratchet.ledger import Run
+    from ratchet.store import Store
+
+    found = Run.open(Store(store), name)
+    written = write_checkpoint(found, Wanted(out, iteration, adapter, dtype))
+    _answer(written) if as_json else typer.echo(f"{written['checkpoint']}: {written['what']}")
+
+
+@app.command()
 def plan(
     config: ConfigArgument,
     name: NameOption = None,

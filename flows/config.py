@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from evals.config import EvalConfig, GateConfig, GuardConfig
-from filters.config import FilterConfig, OrmConfig, SelectionConfig
+from filters.config import FilterConfig, check_filters
+from filters.orm import OrmConfig
+from filters.select_config import DpoSelection, GrpoSelection, SelectionConfig, SftSelection
+from filters.selection import check_selection
 from ratchet.config import Config, NotIdentity, apply_overrides, parse_config, read_toml
 from ratchet.policy import ModelConfig
 from ratchet.prompts import PromptConfig
@@ -43,6 +47,20 @@ class RetryConfig(Config):
     """Seconds before each retry; the last one repeats."""
 
 
+def _listed(value: Any) -> Any:
+    """One table where a list of them may stand."""
+    return [value] if isinstance(value, dict) else value
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of an iteration's chain; `subject` tells it apart in the ledger."""
+
+    subject: str
+    trainer: TrainerConfig
+    selection: SelectionConfig
+
+
 class RunConfig(Config):
     """Everything that a run is made from."""
 
@@ -60,8 +78,10 @@ class RunConfig(Config):
     engine: EngineConfig
     sampler: SamplerConfig
     filters: tuple[FilterConfig, ...] = (OrmConfig(),)
-    selection: SelectionConfig = SelectionConfig()
-    trainer: TrainerConfig
+    selection: Annotated[tuple[SelectionConfig, ...], BeforeValidator(_listed)] = ()
+    """One table, or one for each kind of rows that a trainer takes; left out, the defaults."""
+    trainer: Annotated[tuple[TrainerConfig, ...], BeforeValidator(_listed), Field(min_length=1)]
+    """One table, or a chain: each starts from the checkpoint of the one before."""
     eval: EvalConfig = EvalConfig()
     gate: GateConfig = GateConfig()
     guards: tuple[Guard, ...] = ()
@@ -80,13 +100,60 @@ class RunConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _something_decides(self) -> RunConfig:
-        if not any(rule.mode == "require" for rule in self.filters):
+    def _filters_agree(self) -> RunConfig:
+        check_filters(self.filters)
+        for training in self.trainings():
+            check_selection(training.selection, self.filters)
+        return self
+
+    @model_validator(mode="after")
+    def _chain_agrees(self) -> RunConfig:
+        taken = [trainer.kind for trainer in self.trainer]
+        given = [selection.kind for selection in self.selection]
+        if idle := sorted(set(given) - set(taken)):
             raise ValueError(
-                'no filter has mode = "require", so every completion would be trained on; '
-                "require at least one"
+                f"selection of kind {', '.join(idle)} feeds no trainer; the trainers are of kind "
+                f"{', '.join(taken)}"
+            )
+        if len(set(given)) < len(given):
+            raise ValueError(f"two selections of one kind: {given}; trainers of a kind share one")
+        if any(trainer.start_from == "base" for trainer in self.trainer[1:]):
+            raise ValueError(
+                'start_from = "base" can only be the first trainer\'s; each later one starts from '
+                "the checkpoint of the one before"
             )
         return self
+
+    def trainings(self) -> list[Training]:
+        """The chain of trainings of one iteration; the first one's subject is empty."""
+        given = {selection.kind: selection for selection in self.selection}
+        kinds = [trainer.kind for trainer in self.trainer]
+        return [
+            Training(
+                subject=_subject(kinds, at),
+                trainer=trainer,
+                selection=given.get(trainer.kind) or _default_selection(trainer.kind),
+            )
+            for at, trainer in enumerate(self.trainer)
+        ]
+
+
+def _subject(kinds: Sequence[str], at: int) -> str:
+    """`dpo`, or `dpo-2` for the chain's second training of that kind."""
+    if at == 0:
+        return ""
+    earlier = kinds[:at].count(kinds[at])
+    return f"{kinds[at]}-{earlier + 1}" if earlier else kinds[at]
+
+
+def _default_selection(kind: str) -> SelectionConfig:
+    match kind:
+        case "dpo":
+            return DpoSelection()
+        case "grpo":
+            return GrpoSelection()
+        case _:
+            return SftSelection()
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -109,7 +176,7 @@ def _absolute_paths(node: Any) -> Any:
 
 
 def _absolute(key: str, value: Any) -> Any:
-    if key == "path" and isinstance(value, str) and Path(value).exists():
+    if key in ("path", "model") and isinstance(value, str) and Path(value).exists():
         return str(Path(value).resolve())
     return value
 

@@ -33,7 +33,7 @@ def _loop(session: Session) -> bool:
     base = incumbent = stages.stand(session, None, session.base, sets)
     since_promotion = 0
     for iteration in range(session.config.iterations):
-        incumbent, promoted = _iterate(session, iteration, incumbent, sets)
+        incumbent, promoted = _iterate(session, iteration, (base, incumbent), sets)
         publish_iteration(session, iteration)
         since_promotion = 0 if promoted else since_promotion + 1
         if since_promotion == session.config.patience:
@@ -45,17 +45,17 @@ def _loop(session: Session) -> bool:
 
 
 def _iterate(
-    session: Session, iteration: int, incumbent: Standing, sets: stages.Sets
+    session: Session, iteration: int, known: tuple[Standing, Standing], sets: stages.Sets
 ) -> tuple[Standing, bool]:
-    """One pass: the incumbent after it, and whether it is a new one."""
+    """One pass from (base, incumbent): the incumbent after it, and whether it is a new one."""
+    base, incumbent = known
     completions = stages.sample(session, iteration, incumbent.policy, sets)
-    verdicts = stages.judge(session, iteration, completions, sets)
-    rows = stages.select(session, iteration, completions, verdicts, sets)
-    if rows.manifest.rows < session.config.trainer.min_rows:
+    judged = stages.judge(session, iteration, completions, sets)
+    policy = stages.train_chain(session, iteration, judged, incumbent.policy, sets)
+    if policy is None:
         return incumbent, False
-    policy = stages.train(session, iteration, rows, incumbent.policy)
     candidate = stages.stand(session, iteration, policy, sets)
-    decision = stages.gate(session, iteration, incumbent, candidate, sets)
+    decision = stages.gate(session, iteration, stages.Contest(base, incumbent, candidate), sets)
     promoted: bool = decision.metrics["promoted"]
     return (candidate if promoted else incumbent), promoted
 

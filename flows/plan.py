@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filters.selection import rows_per_problem
 from flows.config import RunConfig
 from ratchet.ledger import Run
 from ratchet.policy import base_policy
@@ -85,7 +86,12 @@ def _per_iteration(config: RunConfig, sizes: dict[str, Any]) -> dict[str, Any]:
         "eval_completions": {
             key: times(sizes[key]["count"], config.eval.group_size) for key in benchmarks
         },
-        "trained_rows_at_most": times(sizes["train"]["count"], config.selection.max_per_problem),
+        "trained_rows_at_most": {
+            training.subject or training.trainer.kind: times(
+                sizes["train"]["count"], rows_per_problem(training.selection)
+            )
+            for training in config.trainings()
+        },
     }
 
 
@@ -141,7 +147,8 @@ def describe(planned: dict[str, Any]) -> str:
         f"  sample  {_count(each['sampled_completions'])} completions, "
         f"at most {_count(each['sampled_tokens_at_most'])} tokens"
     )
-    lines.append(f"  train   at most {_count(each['trained_rows_at_most'])} rows")
+    for name, count in each["trained_rows_at_most"].items():
+        lines.append(f"  train   {name}: at most {_count(count)} rows")
     for name, count in each["eval_completions"].items():
         lines.append(f"  eval    {_count(count)} completions on {name}")
     lines.append(_forecast_line(planned["forecast"]))

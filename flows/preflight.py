@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from filters.build import settings_of
+from filters.decontamination import DecontaminationConfig
 from flows.config import RunConfig, stored_config
 from ratchet.policy import base_policy
 from ratchet.problem_set import ProblemSet, check_disjoint, load_set
 from ratchet.store import Store
 from samplers.config import engine_identity
+from trainers.environment import check_environment
 
 
 def problem_sets(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
@@ -27,7 +30,19 @@ def problem_sets(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
     for name, guard in guards.items():
         pair = {"train": sets["train"], name: guard}
         check_disjoint(store, pair, problems.overlap_threshold)
-    return {**sets, **guards}
+    return {**sets, **guards, **_benchmarks(config, store)}
+
+
+def _benchmarks(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
+    """What decontamination filters name beside dev, test and guards; train may overlap it."""
+    sources = [
+        source
+        for rule in config.filters
+        if isinstance(rule, DecontaminationConfig)
+        for source in rule.benchmarks
+    ]
+    names = [f"benchmark-{at}" for at in range(len(sources))]
+    return {name: load_set(store, name, s) for name, s in zip(names, sources, strict=True)}
 
 
 def preflight(tables: dict[str, Any], name: str, store: Store) -> None:
@@ -39,4 +54,8 @@ def preflight(tables: dict[str, Any], name: str, store: Store) -> None:
     config = stored_config(tables, name)
     base_policy(config.model)
     engine_identity(config.engine)
+    for rule in config.filters:
+        settings_of(rule)
+    for trainer in config.trainer:
+        check_environment(trainer)
     problem_sets(config, store)

@@ -27,6 +27,11 @@ def publish_iteration(session: Session, iteration: int) -> None:
             for reason, count in reasons.items()
         ),
         {"what": "accepted", "value": str(row["accepted"])},
+        *(
+            {"what": f"{training['kind']}: {fate}", "value": str(count)}
+            for training in row["trainings"]
+            for fate, count in (training["fates"] or training["groups"]).items()
+        ),
         {"what": "trained rows", "value": str(row["train_rows"])},
         {"what": "dev accuracy", "value": percent(row["dev"])},
         {"what": "promoted", "value": "yes" if row["promoted"] else "no"},

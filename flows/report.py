@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from flows.funnel_report import funnel_lines, verifier_audit
 from ratchet.ledger import Entry, Run
 from ratchet.store import MANIFEST, Manifest, Store, load_manifest
 
 _TABLE_WIDTH = 132
+_CHAINED = ("select", "train")
+"""Stages that an iteration may have several of."""
 _INTERVAL = ("mean", "low", "high", "n")
 
 
@@ -59,31 +62,63 @@ def _iteration(
     def at(stage: str) -> Manifest | None:
         return manifests.get(f"{index}/{stage}")
 
-    own = {e.stage: e.identity for e in entries.values() if e.step == f"{index}/{e.stage}"}
+    own = {
+        e.step.removeprefix(f"{index}/"): e.identity
+        for e in entries.values()
+        if e.iteration == index and (e.step == f"{index}/{e.stage}" or e.stage in _CHAINED)
+    }
+    trainings = _trainings(index, entries, manifests)
     return {
         "iteration": index,
         "sampled": _metric(at("sample"), "completions"),
         "accepted": _metric(at("filter"), "accepted"),
-        "train_rows": _metric(at("select"), "rows"),
+        "train_rows": sum(training["rows"] for training in trainings if training["trained"]),
         "tokens": _metric(at("sample"), "tokens"),
         "dev": _interval(at("eval")),
         "promoted": _metric(at("gate"), "promoted", False),
-        "reason": _reason(at("gate"), at("select"), run),
+        "reason": _reason(at("gate"), trainings, _metric(at("filter"), "accepted"), run),
         "funnel": _metric(at("filter"), "reasons", {}),
+        "funnel_steps": _metric(at("filter"), "funnel", []),
+        "trainings": trainings,
+        "verifier": verifier_audit(filtered.metrics) if (filtered := at("filter")) else {},
         "suspicious_references": _metric(at("filter"), "suspicious_references"),
         "artifacts": own,
     }
 
 
-def _reason(gate: Manifest | None, select: Manifest | None, run: Run) -> str:
+def _trainings(
+    index: int, entries: Mapping[str, Entry], manifests: Mapping[str, Manifest | None]
+) -> list[dict[str, Any]]:
+    """What each selection of an iteration made of the judged completions, in the chain's order."""
+    found = []
+    for step, entry in entries.items():
+        manifest = manifests[step]
+        if entry.iteration == index and entry.stage == "select" and manifest:
+            found.append(
+                {
+                    "kind": manifest.settings["kind"],
+                    "rows": manifest.metrics["rows"],
+                    "trained": step.replace("/select", "/train") in entries,
+                    "fates": manifest.metrics.get("fates", {}),
+                    "groups": manifest.metrics.get("groups", {}),
+                }
+            )
+    return found
+
+
+def _reason(
+    gate: Manifest | None, trainings: Sequence[Mapping[str, Any]], accepted: int, run: Run
+) -> str:
     if gate:
         return str(gate.metrics["reason"])
-    if select:
-        least = run.config["trainer"]["min_rows"]
-        rows, accepted = select.metrics["rows"], select.metrics["accepted"]
-        if rows < least:
-            return f"nothing trained: {accepted} accepted, {rows} rows, min_rows={least}"
-    return "not finished"
+    trainers = run.config["trainer"]
+    if len(trainings) < len(trainers) or any(training["trained"] for training in trainings):
+        return "not finished"
+    lacking = ", ".join(
+        f"{training['rows']} {training['kind']} rows, min_rows={trainer['min_rows']}"
+        for training, trainer in zip(trainings, trainers, strict=True)
+    )
+    return f"nothing trained: {accepted} accepted, {lacking}"
 
 
 def promoted(shown: Mapping[str, Any]) -> bool:
@@ -118,6 +153,9 @@ def print_run(shown: Mapping[str, Any], console: Console | None = None) -> None:
         counts = (str(row[key]) for key in ("iteration", "sampled", "accepted", "train_rows"))
         table.add_row(*counts, percent(row["dev"]), f"{mark}: {row['reason']}")
     console.print(table)
+    for row in shown["iterations"]:
+        for line in funnel_lines(row):
+            console.print(line, markup=False)
     for role in ("base", "final"):
         interval = shown["test"][role]
         size = f", n={interval['n']}" if interval else ""

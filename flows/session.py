@@ -184,7 +184,7 @@ def _engine(config: RunConfig, run: Run, logs: Path) -> Iterator[EngineClient]:
         config.engine,
         config.prompt,
         log=logs / "engine.log",
-        lora=config.trainer.lora is not None,
+        lora=any(trainer.lora is not None for trainer in config.trainer),
         on_start=run.count_engine_start,
     )
     try:

@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 from evals import gate as gate_stage
 from evals import stage as eval_stage
 from filters import selection
 from filters import stage as filter_stage
-from filters.orm import Orm
+from flows.config import Training
 from flows.session import Place, Session, Standing
+from ratchet.grading import GradingRules
 from ratchet.policy import Policy
 from ratchet.problem_set import ProblemSet
 from ratchet.records import Completion, Problem
 from ratchet.store import Artifact
 from samplers import do_sample
-from trainers import sft
+from trainers import stage as train_stage
 
 Sets = dict[str, ProblemSet]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An iteration's completions with their verdicts."""
+
+    completions: Artifact
+    verdicts: Artifact
 
 
 def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Artifact:
     """Completions of every train problem; verification runs beside it."""
     place = Place(iteration, "sample")
     train = sets["train"]
-    orm = Orm(session.grader, train.rules)
 
     @cache
     def warm_up() -> None:
         """The first group means that there is time: a trainer gets its imports done."""
-        sft.warm_up(session.config.trainer, session.warm, session.train_log)
+        train_stage.warm_up(session.config.trainer[0], session.warm, session.train_log)
 
     def count_accepted(problem: Problem, group: list[Completion]) -> int:
         """The grader remembers each comparison, so the filter stage finds the work done."""
         warm_up()
-        return sum(verdict.accepted for verdict in orm.judge(problem, group))
+        sound = [completion for completion in group if completion.finish_reason != "error"]
+        return sum(
+            train.rules.grade(session.grader, problem, c.completion, c.finish_reason).correct
+            is True
+            for c in sound
+        )
 
     inputs = do_sample.SampleInputs(
         problems=train.problems,
@@ -51,7 +65,7 @@ def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Arti
     return session.stage(place, do_sample, session.config.sampler, inputs)
 
 
-def judge(session: Session, iteration: int, completions: Artifact, sets: Sets) -> Artifact:
+def judge(session: Session, iteration: int, completions: Artifact, sets: Sets) -> Judged:
     """Every filter's verdict on every completion."""
     place = Place(iteration, "filter")
     train = sets["train"]
@@ -61,46 +75,75 @@ def judge(session: Session, iteration: int, completions: Artifact, sets: Sets) -
         problems_fingerprint=train.fingerprint,
         rules=train.rules,
         grader=session.grader,
+        benchmarks={name: benchmark for name, benchmark in sets.items() if name != "train"},
         redo=session.redo_count(place),
     )
-    return session.stage(place, filter_stage, session.config.filters, inputs)
+    verdicts = session.stage(place, filter_stage, session.config.filters, inputs)
+    return Judged(completions, verdicts)
 
 
 def select(
-    session: Session, iteration: int, completions: Artifact, verdicts: Artifact, sets: Sets
+    session: Session, training: Training, iteration: int, judged: Judged, sets: Sets
 ) -> Artifact:
-    """The training rows."""
-    place = Place(iteration, "select")
+    """The rows of one training."""
+    place = Place(iteration, "select", training.subject)
     train = sets["train"]
     inputs = selection.SelectInputs(
-        completions=completions,
-        verdicts=verdicts,
+        completions=judged.completions,
+        verdicts=judged.verdicts,
         filters=session.config.filters,
         problems=train.by_id(),
         problems_fingerprint=train.fingerprint,
         seed=session.config.seed,
         redo=session.redo_count(place),
     )
-    return session.stage(place, selection, session.config.selection, inputs)
+    return session.stage(place, selection, training.selection, inputs)
 
 
-def train(session: Session, iteration: int, rows: Artifact, incumbent: Policy) -> Policy:
-    """The candidate: a new checkpoint from the rows; the engine yields the device meanwhile."""
-    place = Place(iteration, "train")
-    config = session.config.trainer
+@dataclass(frozen=True)
+class Material:
+    """What a training is made from: its rows, the policy it starts from, how answers count."""
+
+    rows: Artifact
+    start: Policy
+    rules: GradingRules
+
+
+def train(session: Session, training: Training, iteration: int, material: Material) -> Policy:
+    """A new checkpoint from the rows; the engine yields the device meanwhile."""
+    place = Place(iteration, "train", training.subject)
+    config = training.trainer
     session.engine.release_device()
-    inputs = sft.TrainInputs(
-        rows=rows,
-        start=incumbent,
+    inputs = train_stage.TrainInputs(
+        rows=material.rows,
+        start=material.start,
         base=session.base,
+        rules=material.rules,
         iteration=iteration,
         seed=session.config.seed,
         redo=session.redo_count(place),
         log_path=session.train_log,
         warm=session.warm,
     )
-    artifact = session.stage(place, sft, config, inputs)
-    return sft.checkpoint_policy(artifact, sft.starting_policy(config, inputs), iteration)
+    artifact = session.stage(place, train_stage, config, inputs)
+    start = train_stage.starting_policy(config, inputs)
+    return train_stage.checkpoint_policy(artifact, start, iteration)
+
+
+def train_chain(
+    session: Session, iteration: int, judged: Judged, incumbent: Policy, sets: Sets
+) -> Policy | None:
+    """The candidate: every training of the chain that has rows enough, each on the one before.
+
+    None where no training has.
+    """
+    candidate: Policy | None = None
+    for training in session.config.trainings():
+        rows = select(session, training, iteration, judged, sets)
+        if rows.manifest.rows >= training.trainer.min_rows:
+            material = Material(rows, candidate or incumbent, sets["train"].rules)
+            candidate = train(session, training, iteration, material)
+    return candidate
 
 
 def evaluate(session: Session, place: Place, policy: Policy, benchmark: ProblemSet) -> Artifact:
@@ -131,10 +174,18 @@ def stand(session: Session, iteration: int | None, policy: Policy, sets: Sets) -
     return Standing(policy, dev, guards)
 
 
-def gate(
-    session: Session, iteration: int, incumbent: Standing, candidate: Standing, sets: Sets
-) -> Artifact:
+@dataclass(frozen=True)
+class Contest:
+    """Who is compared at the gate; `base` is only shown beside the two."""
+
+    base: Standing
+    incumbent: Standing
+    candidate: Standing
+
+
+def gate(session: Session, iteration: int, contest: Contest, sets: Sets) -> Artifact:
     """The decision on the candidate."""
+    incumbent, candidate = contest.incumbent, contest.candidate
     place = Place(iteration, "gate")
     guards = {
         guard.name: (
@@ -146,6 +197,7 @@ def gate(
         for guard in session.config.guards
     }
     inputs = gate_stage.GateInputs(
+        base=contest.base.dev,
         incumbent=incumbent.dev,
         candidate=candidate.dev,
         num_problems=len(sets["dev"].problems),

@@ -79,9 +79,12 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One filter's decision on one completion."""
+    """One filter's decision on one completion.
 
-    SCHEMA: ClassVar[str] = "verdicts/1"
+    `reward` is the number that the filter judged by; `note` says more to a person.
+    """
+
+    SCHEMA: ClassVar[str] = "verdicts/2"
 
     problem_id: str
     attempt: int
@@ -91,6 +94,7 @@ class Verdict:
     reward: float | None = None
     step_rewards: list[float] | None = None
     answer: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,32 @@ class SftRow:
     prompt: str
     completion: str
     weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DpoRow:
+    """One pair for DPO: two completions of one group, `chosen` right and `rejected` wrong."""
+
+    SCHEMA: ClassVar[str] = "dpo/1"
+
+    problem_id: str
+    chosen_attempt: int
+    rejected_attempt: int
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpoRow:
+    """One problem for GRPO, which samples its own completions. `prompt` is the rendered text."""
+
+    SCHEMA: ClassVar[str] = "grpo/1"
+
+    problem_id: str
+    problem: str
+    prompt: str
+    reference_answer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ratchet.errors import InputError
-from trainers.config import SftConfig
+from trainers.base_config import TrainerBase
+from trainers.config import RowsConfig
 
 WINDOW_STEPS = 50
 """Rows are sorted by length within windows of so many steps: enough for little padding, and few
@@ -28,7 +29,7 @@ class BatchSplit:
     accumulation_steps: int
 
     @classmethod
-    def of(cls, config: SftConfig, devices: int) -> BatchSplit:
+    def of(cls, config: TrainerBase, devices: int) -> BatchSplit:
         """The split of `config.batch_size` over `devices` (a CPU counts as one).
 
         Raises:
@@ -49,25 +50,27 @@ class BatchSplit:
         return self.devices * self.device_batch_size * self.accumulation_steps
 
 
-def num_steps(config: SftConfig, num_rows: int) -> int:
+def num_steps(config: TrainerBase, num_rows: int) -> int:
     """Optimizer steps of a training on `num_rows` rows; the last epoch's part is rounded up."""
     if config.max_steps is not None:
         return config.max_steps
-    return math.ceil((config.epochs or 0) * num_rows / config.batch_size)
+    return math.ceil((config.epochs or 0) * num_rows / config.rows_per_step)
 
 
-def row_order(config: SftConfig, lengths: Sequence[int], seed: int) -> list[int]:
-    """Indices of all rows in training order, `batch_size` of them per step.
+def row_order(config: TrainerBase, lengths: Sequence[int], seed: int) -> list[int]:
+    """Indices of all rows in training order, `rows_per_step` of them per step.
 
     One shuffle of all rows follows another; the last step is filled up from the next shuffle.
     """
-    total = num_steps(config, len(lengths)) * config.batch_size
+    total = num_steps(config, len(lengths)) * config.rows_per_step
     rng = random.Random(seed)
     order: list[int] = []
     while len(order) < total:
         order += rng.sample(range(len(lengths)), len(lengths))
     order = order[:total]
-    return _grouped(order, lengths, config.batch_size, rng) if config.group_by_length else order
+    if not (isinstance(config, RowsConfig) and config.group_by_length):
+        return order
+    return _grouped(order, lengths, config.batch_size, rng)
 
 
 def _grouped(
@@ -84,10 +87,10 @@ def _grouped(
     return grouped
 
 
-def padding_share(order: Sequence[int], lengths: Sequence[int], rows_at_once: int) -> float:
-    """Share of pad tokens among all tokens that go through the model."""
+def padded_tokens(order: Sequence[int], lengths: Sequence[int], rows_at_once: int) -> int:
+    """Tokens that go through the model, padding included, where `lengths` counts those of a row."""
     padded = 0
     for at in range(0, len(order), rows_at_once):
         rows = order[at : at + rows_at_once]
         padded += len(rows) * max(lengths[row] for row in rows)
-    return 1 - sum(lengths[row] for row in order) / padded
+    return padded

@@ -9,11 +9,12 @@ from typing import Any
 
 import peft
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from accelerate import PartialState  # type: ignore[import-untyped]
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from ratchet.errors import InputError
 from ratchet.policy import Policy
-from trainers.config import LoraConfig, SftConfig
+from trainers.base_config import LoraConfig, TrainerBase
 
 _TOKENIZER_FILES = (
     "tokenizer*",
@@ -30,7 +31,7 @@ _TOKENIZER_FILES = (
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def compute_dtype(config: SftConfig) -> torch.dtype:
+def compute_dtype(config: TrainerBase) -> torch.dtype:
     """What the model computes in."""
     if config.dtype != "auto":
         return _DTYPES[config.dtype]
@@ -44,7 +45,7 @@ def load_tokenizer(policy: Policy) -> Any:
     )
 
 
-def load_model(policy: Policy, config: SftConfig) -> Any:
+def load_model(policy: Policy, config: TrainerBase) -> Any:
     """The policy's model, ready to be trained; trained weights are float32.
 
     An adapter is gone on with by LoRA training, and merged for a training of all weights.
@@ -52,18 +53,48 @@ def load_model(policy: Policy, config: SftConfig) -> Any:
     Raises:
         InputError: if the policy's adapter is of another shape than `config.lora`.
     """
-    model = AutoModelForCausalLM.from_pretrained(
-        policy.model,
-        revision=policy.revision,
-        trust_remote_code=policy.trust_remote_code,
-        dtype=compute_dtype(config) if config.lora else torch.float32,
-    )
+    model = load_weights(policy, config)
     if policy.adapter is None:
         return model
     if config.lora is None:
         return peft.PeftModel.from_pretrained(model, policy.adapter).merge_and_unload()
     _check_adapter(Path(policy.adapter), config.lora)
     return peft.PeftModel.from_pretrained(model, policy.adapter, is_trainable=True)
+
+
+def load_weights(policy: Policy, config: TrainerBase) -> Any:
+    """The policy's model without its adapter, in the precision that `config` trains it in."""
+    model = AutoModelForCausalLM.from_pretrained(
+        policy.model,
+        revision=policy.revision,
+        trust_remote_code=policy.trust_remote_code,
+        dtype=compute_dtype(config) if config.lora else torch.float32,
+        **_quantization(config),
+    )
+    if config.lora is None or config.lora.quantize == "none":
+        return model
+    return peft.prepare_model_for_kbit_training(
+        model, use_gradient_checkpointing=config.gradient_checkpointing
+    )
+
+
+def _quantization(config: TrainerBase) -> dict[str, Any]:
+    """What `from_pretrained` is told of quantized weights, each process on a device of its own.
+
+    NF4 with quantized constants is what QLoRA uses (https://arxiv.org/abs/2305.14314).
+    """
+    if config.lora is None or config.lora.quantize == "none":
+        return {}
+    four = config.lora.quantize == "4bit"
+    quantized = BitsAndBytesConfig(
+        load_in_4bit=four,
+        load_in_8bit=not four,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute_dtype(config),
+    )
+    device = PartialState().local_process_index
+    return {"quantization_config": quantized, "device_map": {"": device}}
 
 
 def _check_adapter(folder: Path, lora: LoraConfig) -> None:
@@ -76,7 +107,7 @@ def _check_adapter(folder: Path, lora: LoraConfig) -> None:
         )
 
 
-def peft_config(policy: Policy, config: SftConfig) -> Any:
+def peft_config(policy: Policy, config: TrainerBase) -> Any:
     """The adapter to add, or None where there is none or the policy brings its own."""
     if config.lora is None or policy.adapter is not None:
         return None
@@ -90,7 +121,7 @@ def peft_config(policy: Policy, config: SftConfig) -> Any:
     )
 
 
-def save_checkpoint(trainer: Any, policy: Policy, folder: Path, config: SftConfig) -> None:
+def save_checkpoint(trainer: Any, policy: Policy, folder: Path, config: TrainerBase) -> None:
     """Write what `trainer` trained, loadable by transformers and vLLM, as safetensors.
 
     The folder's content depends on the weights alone, not on where things lie.
@@ -102,10 +133,15 @@ def save_checkpoint(trainer: Any, policy: Policy, folder: Path, config: SftConfi
     dtype = compute_dtype(config) if config.save_dtype == "auto" else _DTYPES[config.save_dtype]
     _restore_special_ids(model, policy)
     shutil.rmtree(folder, ignore_errors=True)
-    model.to(dtype).save_pretrained(folder, state_dict={k: v.to(dtype) for k, v in state.items()})
+    if config.lora:
+        # The weights below stay as they are; quantized ones can't even be converted.
+        state = {name: weights for name, weights in state.items() if ".base_layer." not in name}
+    else:
+        model = model.to(dtype)
+    model.save_pretrained(folder, state_dict={k: v.to(dtype) for k, v in state.items()})
     if config.lora:
         _tidy_adapter(folder, policy)
-    _add_tokenizer(policy, folder)
+    add_tokenizer(policy, folder)
 
 
 def _restore_special_ids(model: Any, policy: Policy) -> None:
@@ -133,7 +169,7 @@ def _tidy_adapter(folder: Path, policy: Policy) -> None:
     path.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _add_tokenizer(policy: Policy, folder: Path) -> None:
+def add_tokenizer(policy: Policy, folder: Path) -> None:
     """The tokenizer's own files, unchanged, where they lie in a folder."""
     source = Path(policy.model)
     if not source.is_dir():

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from ratchet.errors import InputError
 from ratchet.prompts import prompt_token_ids
 from ratchet.records import SftRow
-
-IGNORED = -100
-"""The label of a token that carries no loss."""
+from trainers.tokens import IGNORED, check_end_token, completion_token_ids
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """One tokenized row; `labels` holds `IGNORED` on the prompt."""
+
+    SEQUENCES: ClassVar[int] = 1
+    NAMES: ClassVar[str] = "problem/attempt"
 
     name: str
     input_ids: list[int]
@@ -26,12 +26,19 @@ class Example:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    @property
+    def tokens(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def tokens_learned(self) -> int:
+        return sum(label != IGNORED for label in self.labels)
+
 
 def encode_row(tokenizer: Any, row: SftRow) -> Example:
     """Prompt ids as in sampling, then the completion's ids and the end token."""
     prompt = prompt_token_ids(tokenizer, row.prompt)
-    completion: list[int] = tokenizer(row.completion, add_special_tokens=False)["input_ids"]
-    learned = [*completion, tokenizer.eos_token_id]
+    learned = completion_token_ids(tokenizer, row.completion)
     return Example(
         name=f"{row.problem_id}/{row.attempt}",
         input_ids=prompt + learned,
@@ -48,11 +55,7 @@ def encode_rows(
     Raises:
         InputError: if the tokenizer has no end token.
     """
-    if tokenizer.eos_token_id is None:
-        raise InputError(
-            "the model's tokenizer has no eos_token, so the model can't learn where a completion "
-            "ends; set eos_token in the checkpoint's tokenizer_config.json"
-        )
+    check_end_token(tokenizer)
     examples = [encode_row(tokenizer, row) for row in rows]
     kept = [example for example in examples if len(example) <= max_length]
     return kept, len(examples) - len(kept)

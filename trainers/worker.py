@@ -11,10 +11,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from ratchet.errors import InputError
 from trainers.process import TrainingDiverged
+
+
+class Reporting(Protocol):
+    """Takes a training's messages."""
+
+    def send(self, event: str, **content: Any) -> None: ...
 
 
 class Reports:

@@ -10,9 +10,10 @@ from pathlib import Path
 import httpx
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).parent))
-from world import GROUP_SIZE, SIZES, World
+from world import GROUP_SIZE, SIZES, World, problems
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,9 @@ def test_nothing_accepted_is_an_outcome_with_exit_code_3(world: World) -> None:
     assert done.returncode == 3, done.stderr
     shown = json.loads(done.stdout)
     assert shown["state"] == "done"
-    assert shown["iterations"][0]["reason"] == "nothing trained: 0 accepted, 0 rows, min_rows=1"
+    assert shown["iterations"][0]["reason"] == (
+        "nothing trained: 0 accepted, 0 sft rows, min_rows=1"
+    )
     assert len(shown["iterations"]) == 1
     assert shown["test"]["final"]["mean"] == 0.0
 
@@ -178,3 +181,94 @@ def test_two_processes_on_one_run_do_the_work_once(world: World) -> None:
     assert [d.returncode for d in done] == [0, 0], done[0].stderr + done[1].stderr
     assert world.ledger("both") == world.ledger("whole")
     assert json.loads(done[0].stdout)["engine_starts"] <= 1
+
+
+def test_each_completion_has_one_fate(world: World) -> None:
+    for iteration in whole(world)["iterations"]:
+        lost = sum(
+            sum(step["lost"].values())
+            for step in iteration["funnel_steps"]
+            if step["mode"] == "require"
+        )
+        (training,) = iteration["trainings"]
+        assert lost + iteration["accepted"] == iteration["sampled"]
+        assert sum(training["fates"].values()) == iteration["sampled"]
+
+
+def test_why_tells_one_problems_story(world: World) -> None:
+    problem = problems("train")[0]
+    answer = world.ratchet("why", "world", problem.problem_id, "--json", store="whole")
+    assert answer.returncode == 0, answer.stderr
+    story = json.loads(answer.stdout)
+    group = story["iterations"][0]["group"]
+    assert len(group) == GROUP_SIZE
+    assert [c["verdicts"][0]["accepted"] for c in group] == [True, False, True, False]
+    assert group[0]["used"] == ["trained on as an sft row"]
+    assert group[1]["used"] == []
+    told = world.ratchet("why", "world", problem.problem_id, store="whole").stdout
+    assert "orm: rejected, it states no final answer" in told
+    assert "attempt 0" in told
+    dev = problems("dev")[0].problem_id
+    evaluated = json.loads(world.ratchet("why", "world", dev, "--json", store="whole").stdout)
+    assert [row["step"] for row in evaluated["evaluations"]][:2] == ["base/eval", "0/eval"]
+    unknown = world.ratchet("why", "world", problem.problem_id + "x", store="whole")
+    assert unknown.returncode == 2
+    assert problem.problem_id in unknown.stderr
+
+
+def test_rescoring_judges_the_same_completions_by_other_filters(world: World) -> None:
+    before = world.ledger("whole")
+    filters = 'filters=[{kind="orm"}, {kind="length", unit="chars", max=1}]'
+    answer = world.ratchet("rescore", "world", "--set", filters, "--json", store="whole")
+    assert answer.returncode == 0, answer.stderr
+    first = json.loads(answer.stdout)[0]
+    assert first["before"]["accepted"] == SIZES["train"] * 2
+    assert first["after"]["accepted"] == 0
+    assert first["rows"]["sft"] == {
+        "before": SIZES["train"] * 2,
+        "after": 0,
+        "kept": 0,
+        "dropped": SIZES["train"] * 2,
+        "new": 0,
+    }
+    same = json.loads(world.ratchet("rescore", "world", "--json", store="whole").stdout)[0]
+    assert same["rows"]["sft"]["kept"] == same["rows"]["sft"]["after"] == SIZES["train"] * 2
+    assert world.ledger("whole") == before
+    other = world.ratchet("rescore", "world", "--set", "sampler.group_size=8", store="whole")
+    assert other.returncode == 2
+    assert "draws no new completions" in other.stderr
+
+
+def test_each_gate_keeps_the_answers_of_base_incumbent_and_candidate(world: World) -> None:
+    first, second = whole(world)["iterations"]
+    for iteration, incumbent_solves in (
+        (first, SIZES["dev"] // 3),
+        (second, 2 * SIZES["dev"] // 3),
+    ):
+        folder = world.folder / "whole" / "artifacts" / iteration["artifacts"]["gate"]
+        rows = pq.read_table(folder / "side_by_side.parquet").to_pylist()
+        assert len(rows) == SIZES["dev"]
+        assert sum(row["base_correct"] for row in rows) == SIZES["dev"] // 3
+        assert sum(row["incumbent_correct"] for row in rows) == incumbent_solves
+        assert sum(row["candidate_correct"] for row in rows) == 2 * SIZES["dev"] // 3
+
+
+def test_the_incumbent_is_exported_with_its_card(world: World) -> None:
+    out = world.folder / "exported"
+    answer = world.ratchet("export", "world", "-o", str(out), "--dtype", "float32", store="whole")
+    assert answer.returncode == 0, answer.stderr
+    card = (out / "README.md").read_text()
+    assert "| 0 | 96 | 48 | 48 |" in card
+    assert "This checkpoint was not measured" not in card
+    identity = whole(world)["iterations"][0]["artifacts"]["train"]
+    trained = world.folder / "whole" / "artifacts" / identity / "checkpoint"
+    weights = [load_file(folder / "model.safetensors") for folder in (trained, out)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    assert (out / "tokenizer.json").read_bytes() == (trained / "tokenizer.json").read_bytes()
+    again = world.ratchet("export", "world", "-o", str(out), store="whole")
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+    none = world.ratchet("export", "world", "--iteration", "7", "-o", str(out) + "7", store="whole")
+    assert none.returncode == 2
+    assert "candidates: 0, 1" in none.stderr

@@ -13,80 +13,23 @@ import psutil
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from tiny_models import TEMPLATE, make_tokenizer
+from training_bench import assert_same, make_row, make_rows, weights_of
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ratchet.config import identity_settings
 from ratchet.errors import InputError
 from ratchet.files import read_json
-from ratchet.identity import ArtifactSpec
-from ratchet.policy import ModelConfig, base_policy
 from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
-from ratchet.records import SftRow
 from ratchet.store import Store
-from trainers import process, sft
-from trainers.batches import BatchSplit, num_steps, padding_share, row_order
-from trainers.config import LoraConfig, SftConfig
-from trainers.process import TrainerDied, TrainingDiverged, WarmWorker
-from trainers.sft_rows import IGNORED, encode_row, encode_rows
+from trainers import environment, process, stage
+from trainers.batches import BatchSplit, num_steps, padded_tokens, row_order
+from trainers.config import LoraConfig, SftConfig, parse_trainer
+from trainers.process import Devices, TrainerDied, TrainingDiverged, WarmWorker
+from trainers.sft_rows import encode_row, encode_rows
+from trainers.tokens import IGNORED
 
 REPO = Path(__file__).parents[2]
-TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant: "
-
-
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    vocab = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    vocab |= {"<end>": len(vocab), "<pad>": len(vocab) + 1}
-    bytes_only = Tokenizer(models.BPE(vocab=vocab, merges=[]))
-    bytes_only.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bytes_only.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bytes_only, eos_token="<end>", pad_token="<pad>"
-    )
-    tokenizer.chat_template = TEMPLATE
-    return tokenizer
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    """A random model of 30 thousand weights, and its tokenizer, in a folder."""
-    folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = make_tokenizer()
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    Qwen2ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return base_policy(ModelConfig(path=str(folder)))
-
-
-def make_row(index=0, prompt="user: 1+1\nassistant: ", completion="2", weight=1.0):
-    return SftRow(
-        problem_id=f"p{index}", attempt=0, prompt=prompt, completion=completion, weight=weight
-    )
-
-
-def make_rows(num=24):
-    return [
-        make_row(i, f"user: {i}+1\nassistant: ", "so " * (i % 5) + str(i + 1)) for i in range(num)
-    ]
 
 
 def make_config(**settings):
@@ -94,70 +37,23 @@ def make_config(**settings):
     return SftConfig(**{**defaults, **settings})
 
 
-def store_rows(store, rows):
-    def make(workspace):
-        workspace.write_part(0, rows, SftRow)
-        return {}
+class SftBench:
+    """The bench with SFT's settings and rows where a test names none."""
 
-    settings = {"rows": [[row.problem_id, row.completion, row.weight] for row in rows]}
-    return store.build(ArtifactSpec(stage="select", version=1, settings=settings), make)[0]
+    def __init__(self, bench):
+        self._bench = bench
 
+    def __getattr__(self, name):
+        return getattr(self._bench, name)
 
-class Bench:
-    """Trains into a store of its own; by default inside this process, which saves the imports."""
-
-    def __init__(self, root, base, monkeypatch):
-        self.root, self.base, self._patch = root, base, monkeypatch
-        self.steps = []
-        self.log = root / "train.log"
-        self.in_this_process()
-
-    def in_this_process(self):
-        self._patch.setattr(sft, "run_worker", self._run_here)
-
-    def in_a_worker(self):
-        self._patch.setattr(sft, "run_worker", process.run_worker)
-
-    def _run_here(self, launch, follow, warm=None):
-        from trainers.sft_training import train
-
-        class Reports:
-            def send(self, event, **content):
-                follow({"event": event, **content})
-
-        train(sft.SftJob(**read_json(launch.job)), Reports())
-
-    def inputs(self, store, rows, **changes):
-        inputs = sft.TrainInputs(
-            rows=store_rows(store, rows if rows is not None else make_rows()),
-            start=self.base,
-            base=self.base,
-            iteration=0,
-            seed=5,
-            log_path=self.log,
-            progress=self.steps.append,
-        )
-        return replace(inputs, **changes)
-
-    def train(self, config=None, rows=None, store="store", **changes):
-        store = Store(self.root / store)
-        config = config or make_config()
-        inputs = self.inputs(store, rows, **changes)
-        return store.build(sft.spec(config, inputs), lambda out: sft.run(config, inputs, out))[0]
+    def train(self, config=None, rows=None, **changes):
+        rows = make_rows() if rows is None else rows
+        return self._bench.train(config or make_config(), rows, **changes)
 
 
 @pytest.fixture
-def bench(tmp_path, tiny, monkeypatch):
-    return Bench(tmp_path, tiny, monkeypatch)
-
-
-def weights_of(artifact, name="model.safetensors"):
-    return load_file(artifact.path / "checkpoint" / name)
-
-
-def assert_same(left, right):
-    assert left.keys() == right.keys()
-    assert all(torch.equal(left[name], right[name]) for name in left)
+def sft(bench):
+    return SftBench(bench)
 
 
 # Rows and labels
@@ -213,7 +109,8 @@ def test_length_grouping_changes_batches_not_rows():
     plain = make_config(batch_size=4, max_steps=75, group_by_length=False)
     orders = [row_order(config, lengths, seed=1) for config in (grouped, plain)]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(300))
-    assert padding_share(orders[0], lengths, 4) < 0.1 < padding_share(orders[1], lengths, 4)
+    shares = [1 - sum(lengths) / padded_tokens(order, lengths, 4) for order in orders]
+    assert shares[0] < 0.1 < shares[1]
 
 
 def test_the_effective_batch_is_what_the_config_says():
@@ -243,17 +140,23 @@ def test_arguments_that_have_a_setting_are_refused():
         SftConfig(args={"warmup_steps": 3})
 
 
+def test_the_kind_chooses_the_settings():
+    assert parse_trainer({"kind": "sft"}) == SftConfig()
+    with pytest.raises(ValueError, match="kind"):
+        parse_trainer({"kind": "sftt"})
+
+
 def test_identity_forgets_what_only_splits_the_batch():
     settings = [make_config(device_batch_size=size, save_steps=size) for size in (2, 4)]
     assert identity_settings(settings[0]) == identity_settings(settings[1])
 
 
-def test_identity_follows_the_policy_that_is_trained(bench, tiny):
-    inputs = bench.inputs(Store(bench.root / "store"), None)
+def test_identity_follows_the_policy_that_is_trained(sft, tiny):
+    inputs = sft.inputs(Store(sft.root / "store"), make_rows())
     later = replace(inputs, start=replace(tiny, fingerprint="other"))
     incumbent, base = make_config(), make_config(start_from="base")
-    assert sft.spec(incumbent, inputs).identity != sft.spec(incumbent, later).identity
-    assert sft.spec(base, inputs).identity == sft.spec(base, later).identity
+    assert stage.spec(incumbent, inputs).identity != stage.spec(incumbent, later).identity
+    assert stage.spec(base, inputs).identity == stage.spec(base, later).identity
 
 
 def test_gpus_are_counted_as_cuda_shows_them(monkeypatch):
@@ -270,14 +173,14 @@ def test_gpus_are_counted_as_cuda_shows_them(monkeypatch):
 # Trainings
 
 
-def test_the_checkpoint_has_learned_and_loads(bench, tiny):
-    artifact = bench.train(make_config(max_steps=30))
+def test_the_checkpoint_has_learned_and_loads(sft, tiny):
+    artifact = sft.train(make_config(max_steps=30))
     metrics = artifact.metrics
     assert metrics["train_loss_last"] < metrics["train_loss_first"] / 2
     assert (metrics["steps"], metrics["rows"], metrics["rows_too_long"]) == (30, 24, 0)
-    assert bench.steps[-1].done == bench.steps[-1].total == 30
-    assert bench.steps[-1].tokens == metrics["tokens"]
-    policy = sft.checkpoint_policy(artifact, tiny, iteration=3)
+    assert sft.steps[-1].done == sft.steps[-1].total == 30
+    assert sft.steps[-1].tokens == metrics["tokens"]
+    policy = stage.checkpoint_policy(artifact, tiny, iteration=3)
     assert (policy.fingerprint, policy.adapter, policy.iteration) == (
         artifact.fingerprint,
         None,
@@ -290,145 +193,159 @@ def test_the_checkpoint_has_learned_and_loads(bench, tiny):
     assert torch.isfinite(model(ids).logits).all()
 
 
-def test_nothing_but_the_checkpoint_is_left(bench):
-    artifact = bench.train()
+def test_nothing_but_the_checkpoint_is_left(sft):
+    artifact = sft.train()
     assert {part.file.split("/")[0] for part in artifact.manifest.parts} == {"checkpoint"}
 
 
-def test_special_ids_are_those_of_the_base(bench, tiny):
-    artifact = bench.train()
+def test_special_ids_are_those_of_the_base(sft, tiny):
+    artifact = sft.train()
     seen = read_json(artifact.path / "checkpoint" / "config.json")
     base = read_json(Path(tiny.model) / "config.json")
     assert seen["pad_token_id"] == base["pad_token_id"]
 
 
-def test_accumulation_changes_no_more_than_rounding(bench):
-    whole = weights_of(bench.train(make_config(max_steps=2), store="a"))
-    split = weights_of(bench.train(make_config(max_steps=2, device_batch_size=2), store="b"))
+def test_accumulation_changes_no_more_than_rounding(sft):
+    whole = weights_of(sft.train(make_config(max_steps=2), store="a"))
+    split = weights_of(sft.train(make_config(max_steps=2, device_batch_size=2), store="b"))
     assert all(torch.allclose(whole[n], split[n], atol=1e-3) for n in whole)
 
 
-def test_a_row_of_weight_zero_teaches_nothing(bench):
+def test_a_row_of_weight_zero_teaches_nothing(sft):
     rows = make_rows(8)
     muted = [replace(row, completion="zzz", weight=0.0) for row in rows[:4]] + rows[4:]
     other = [replace(row, completion="yyy", weight=0.0) for row in rows[:4]] + rows[4:]
-    left, right = (bench.train(rows=each, store=str(i)) for i, each in enumerate((muted, other)))
+    left, right = (sft.train(rows=each, store=str(i)) for i, each in enumerate((muted, other)))
     assert_same(weights_of(left), weights_of(right))
 
 
-def test_weights_of_one_are_the_plain_loss(bench):
-    plain = bench.train(make_config(max_steps=1), store="plain")
-    bench._patch.setattr("trainers.sft_training.Plan.weighted", property(lambda plan: True))
-    weighted = bench.train(make_config(max_steps=1), store="weighted")
+def test_weights_of_one_are_the_plain_loss(sft, monkeypatch):
+    plain = sft.train(make_config(max_steps=1), store="plain")
+    monkeypatch.setattr("trainers.sft_training.is_weighted", lambda plan: True)
+    weighted = sft.train(make_config(max_steps=1), store="weighted")
     assert plain.metrics["train_loss_last"] == pytest.approx(weighted.metrics["train_loss_last"])
 
 
-def test_start_from_chooses_the_policy(bench, tiny):
-    first = bench.train()
-    incumbent = sft.checkpoint_policy(first, tiny, iteration=0)
-    onward = bench.train(start=incumbent)
-    again = bench.train(make_config(start_from="base"), start=incumbent)
+def test_start_from_chooses_the_policy(sft, tiny):
+    first = sft.train()
+    incumbent = stage.checkpoint_policy(first, tiny, iteration=0)
+    onward = sft.train(start=incumbent)
+    again = sft.train(make_config(start_from="base"), start=incumbent)
     assert onward.metrics["train_loss_first"] < first.metrics["train_loss_first"]
     assert_same(weights_of(again), weights_of(first))
 
 
-def test_an_adapter_is_made_loaded_and_gone_on_with(bench, tiny):
+def test_an_adapter_is_made_loaded_and_gone_on_with(sft, tiny):
     config = make_config(lora=LoraConfig(rank=4, alpha=8), max_steps=12)
-    first = bench.train(config)
-    policy = sft.checkpoint_policy(first, tiny, iteration=0)
+    first = sft.train(config)
+    policy = stage.checkpoint_policy(first, tiny, iteration=0)
     assert policy.model == tiny.model
     model = AutoModelForCausalLM.from_pretrained(policy.model)
     assert PeftModel.from_pretrained(model, policy.adapter).peft_config["default"].r == 4
-    second = bench.train(config, start=policy)
+    second = sft.train(config, start=policy)
     assert second.metrics["train_loss_first"] < first.metrics["train_loss_first"]
-    assert sft.checkpoint_policy(second, policy, iteration=1).model == tiny.model
+    assert stage.checkpoint_policy(second, policy, iteration=1).model == tiny.model
     with pytest.raises(InputError, match="has rank 4 and alpha 8"):
-        bench.train(make_config(lora=LoraConfig(rank=8)), start=policy)
+        sft.train(make_config(lora=LoraConfig(rank=8)), start=policy)
 
 
-def test_an_adapter_says_nothing_of_where_its_base_lies(bench):
-    artifact = bench.train(make_config(lora=LoraConfig(), max_steps=1))
+def test_an_adapter_says_nothing_of_where_its_base_lies(sft):
+    artifact = sft.train(make_config(lora=LoraConfig(), max_steps=1))
     text = (artifact.path / "checkpoint" / "adapter_config.json").read_text()
     assert json.loads(text)["base_model_name_or_path"] is None
-    assert str(bench.base.model) not in text
+    assert str(sft.base.model) not in text
 
 
-def test_too_few_rows_are_refused(bench):
+def test_too_few_rows_are_refused(sft):
     with pytest.raises(InputError, match=r"24 training rows, fewer than trainer.min_rows=30"):
-        bench.train(make_config(min_rows=30))
+        sft.train(make_config(min_rows=30))
     with pytest.raises(
         InputError, match=r"0 of 24 training rows have at most trainer.max_length=5"
     ):
-        bench.train(make_config(max_length=5))
+        sft.train(make_config(max_length=5))
 
 
-def test_no_rows_at_all_are_refused(bench):
+def test_no_rows_at_all_are_refused(sft):
     with pytest.raises(InputError, match="0 training rows"):
-        bench.train(rows=[])
+        sft.train(rows=[])
 
 
-def test_an_exploding_loss_stops_at_its_step_and_names_its_rows(bench):
+def test_an_exploding_loss_stops_at_its_step_and_names_its_rows(sft):
     config = make_config(learning_rate=1e30, max_grad_norm=0)
     with pytest.raises(TrainingDiverged, match=r"the loss of step \d of 8 is (nan|inf).*p\d+/0"):
-        bench.train(config)
+        sft.train(config)
 
 
-def test_settings_that_trl_does_not_know_are_the_users_error(bench):
+def test_settings_that_trl_does_not_know_are_the_users_error(sft):
     with pytest.raises(InputError, match="no_such_thing"):
-        bench.train(make_config(args={"no_such_thing": 1}))
+        sft.train(make_config(args={"no_such_thing": 1}))
+
+
+def test_neftune_changes_the_weights_and_nothing_of_the_checkpoints_shape(sft):
+    plain = weights_of(sft.train(make_config(max_steps=2)))
+    noisy = weights_of(sft.train(make_config(max_steps=2, neftune_noise_alpha=5)))
+    assert plain.keys() == noisy.keys()
+    assert not torch.equal(plain["model.norm.weight"], noisy["model.norm.weight"])
+
+
+def test_what_this_machine_lacks_is_told_before_the_training(sft, monkeypatch):
+    config = make_config(liger=True, lora=LoraConfig(quantize="4bit"))
+    with pytest.raises(InputError, match=r'quantize = "4bit" needs a GPU.*\n.*liger.*needs a GPU'):
+        sft.train(config)
+    monkeypatch.setattr(environment, "find_devices", lambda wanted: Devices(("0",)))
+    monkeypatch.setattr(environment, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"install bitsandbytes.*\n.*install liger-kernel"):
+        sft.train(config)
 
 
 # Processes
 
 
-def test_killed_and_gone_on_with_from_its_state_it_ends_with_equal_weights(bench, monkeypatch):
-    whole = bench.train(store="whole")
-    bench.in_a_worker()
+def test_killed_and_gone_on_with_from_its_state_it_ends_with_equal_weights(sft, monkeypatch):
+    whole = sft.train(store="whole")
+    sft.in_a_worker()
     config = make_config(save_steps=2)
     monkeypatch.setenv("RATCHET_CRASH_AT", "train_step:6")
     with pytest.raises(TrainerDied, match="killed by SIGKILL"):
-        bench.train(config, store="cut")
+        sft.train(config, store="cut")
     monkeypatch.delenv("RATCHET_CRASH_AT")
-    bench.steps.clear()
-    resumed = bench.train(config, store="cut")
-    assert bench.steps[0].done > 4
+    sft.steps.clear()
+    sft.in_this_process()
+    resumed = sft.train(config, store="cut")
+    assert sft.steps[0].done > 4
     assert_same(weights_of(resumed), weights_of(whole))
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.metrics["train_loss_first"] == whole.metrics["train_loss_first"]
     assert resumed.metrics["startup_seconds"] > 0
 
 
-def test_killed_after_saving_it_is_made_again(bench, monkeypatch):
-    bench.in_a_worker()
+def test_killed_after_saving_it_is_made_again(sft, monkeypatch):
+    sft.in_a_worker()
     monkeypatch.setenv("RATCHET_CRASH_AT", "train_saved")
     with pytest.raises(TrainerDied):
-        bench.train(make_config(max_steps=1))
-    bench.in_this_process()
-    again = bench.train(make_config(max_steps=1))
+        sft.train(make_config(max_steps=1))
+    sft.in_this_process()
+    again = sft.train(make_config(max_steps=1))
     assert {part.file.split("/")[0] for part in again.manifest.parts} == {"checkpoint"}
 
 
-def test_one_worker_does_the_next_job_too_with_the_same_result(bench):
-    bench.in_a_worker()
+def test_one_worker_does_the_next_job_with_the_same_result_and_tells_of_the_users_error(sft):
+    sft.in_a_worker()
     warm = WarmWorker()
-    one = bench.train(store="one", warm=warm)
-    two = bench.train(store="two", warm=warm)
+    one = sft.train(store="one", warm=warm)
+    two = sft.train(store="two", warm=warm)
+    with pytest.raises(InputError, match=r"at most trainer.max_length=5 tokens"):
+        sft.train(make_config(max_length=5), warm=warm)
     warm.close()
     assert one.fingerprint == two.fingerprint
     assert two.metrics["startup_seconds"] < one.metrics["startup_seconds"] / 2
-
-
-def test_the_users_error_comes_through_the_process(bench):
-    bench.in_a_worker()
-    with pytest.raises(InputError, match=r"at most trainer.max_length=5 tokens"):
-        bench.train(make_config(max_length=5))
 
 
 PARENT = """
 import sys
 from pathlib import Path
 from trainers.process import Devices, Launch, run_worker
-run_worker(Launch("trainers.sft_worker", Path("/nowhere"), Devices(), Path(sys.argv[1])), print)
+run_worker(Launch("trainers.worker_main", Path("/nowhere"), Devices(), Path(sys.argv[1])), print)
 """
 
 

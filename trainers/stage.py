@@ -1,4 +1,4 @@
-"""The SFT stage as the flow sees it: what it makes, and the process that makes it."""
+"""A training stage as the flow sees it: what it makes, and the process that makes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +14,35 @@ from ratchet.config import identity_settings
 from ratchet.errors import InputError
 from ratchet.faults import crash_point
 from ratchet.files import read_json, write_json
+from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec
 from ratchet.policy import Policy
 from ratchet.progress import Progress, Step, silent
 from ratchet.store import Artifact, Workspace
+from trainers.base_config import TrainerBase
 from trainers.batches import BatchSplit
-from trainers.config import SftConfig
+from trainers.config import DpoConfig, GrpoConfig, TrainerConfig
+from trainers.environment import check_environment
 from trainers.process import Launch, WarmWorker, find_devices, run_worker
+from trainers.reward_config import CustomReward, source_digest
 
 STAGE = "train"
-VERSION = 1
+VERSIONS = {"sft": 1, "dpo": 1, "grpo": 1}
+"""Raised where the same settings and inputs come to give other weights."""
 CHECKPOINT = "checkpoint"
 _WORK = "work"
-_WORKER = "trainers.sft_worker"
+_WORKER = "trainers.worker_main"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainInputs:
     """What one training starts from.
 
-    `rows` holds `SftRow` parts. `start` is the incumbent, `base` the base model; `start_from`
-    chooses between them. `warm` may hold a worker that waits. `redo` counts how often the user
-    asked for this to be done again. `log_path` lies outside the artifact, whose content it must not
-    change.
+    `rows` holds parts of the rows that the trainer's kind takes: `SftRow` for sft, `DpoRow` for
+    dpo, `GrpoRow` for grpo. `start` is the incumbent or what the stage before made, `base` the base
+    model; `start_from` chooses between them. `rules` grade what grpo samples. `warm` may hold a
+    worker that waits. `redo` counts how often the user asked for this to be done again. `log_path`
+    lies outside the artifact, whose content it must not change.
     """
 
     rows: Artifact
@@ -47,67 +53,91 @@ class TrainInputs:
     log_path: Path
     warm: WarmWorker | None = None
     redo: int = 0
+    rules: GradingRules = field(default_factory=GradingRules)
     progress: Progress = silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SftJob:
+class TrainJob:
     """What the worker is told, as JSON: `rows` are Parquet files, paths are absolute."""
 
     config: dict[str, Any]
     start: dict[str, Any]
+    base: dict[str, Any]
     rows: list[str]
     seed: int
     split: dict[str, int]
     state_folder: str
     checkpoint: str
     result: str
+    tables: str
+    """Folder for what else belongs into the artifact."""
+    rules: dict[str, Any]
     started_at: float
     """Seconds since the epoch, when the worker was started."""
 
 
-def starting_policy(config: SftConfig, inputs: TrainInputs) -> Policy:
+def starting_policy(config: TrainerBase, inputs: TrainInputs) -> Policy:
     """The policy whose weights the training changes."""
     return inputs.base if config.start_from == "base" else inputs.start
 
 
-def spec(config: SftConfig, inputs: TrainInputs) -> ArtifactSpec:
+def spec(config: TrainerConfig, inputs: TrainInputs) -> ArtifactSpec:
     """What decides the checkpoint's content."""
-    settings = {**identity_settings(config), "seed": inputs.seed, "redo": inputs.redo}
     start = starting_policy(config, inputs)
+    made_of = {"rows": inputs.rows.fingerprint, "start": start.fingerprint}
+    if isinstance(config, DpoConfig) and config.reference == "base":
+        made_of["base"] = inputs.base.fingerprint
     return ArtifactSpec(
         stage=STAGE,
-        version=VERSION,
-        settings=settings,
-        inputs={"rows": inputs.rows.fingerprint, "start": start.fingerprint},
+        version=VERSIONS[config.kind],
+        settings={
+            **identity_settings(config),
+            **_rewarding(config, inputs.rules),
+            "seed": inputs.seed,
+            "redo": inputs.redo,
+        },
+        inputs=made_of,
     )
 
 
-def run(config: SftConfig, inputs: TrainInputs, out: Workspace) -> dict[str, Any]:
+def _rewarding(config: TrainerConfig, rules: GradingRules) -> dict[str, Any]:
+    """What decides a completion's reward beside the config."""
+    if not isinstance(config, GrpoConfig):
+        return {}
+    custom = [reward for reward in config.rewards if isinstance(reward, CustomReward)]
+    return {
+        "rules": rules.identity(),
+        "reward_code": {reward.name: source_digest(reward) for reward in custom},
+    }
+
+
+def run(config: TrainerConfig, inputs: TrainInputs, out: Workspace) -> dict[str, Any]:
     """Train, and leave the checkpoint's folder in `out`. Returns the metrics.
 
     What an interrupted training saved of its state (`save_steps`) is gone on with.
 
     Raises:
-        InputError: if the rows or settings can't make a training.
+        InputError: if the rows, the settings or this machine can't make a training.
         TrainingDiverged: if the loss became infinite or no number.
         TrainerFailed: if the worker stopped with another error.
         TrainerDied: if the worker was killed; call again to go on.
     """
     _check_rows(config, inputs.rows)
-    devices = find_devices(config.devices)
+    devices = check_environment(config)
     job = _job(config, inputs, out, BatchSplit.of(config, devices.count))
     work = out.path / _WORK
     work.mkdir(exist_ok=True)
     shutil.rmtree(out.path / CHECKPOINT, ignore_errors=True)
+    shutil.rmtree(work / "tables", ignore_errors=True)
     write_json(work / "job.json", asdict(job))
     launch = Launch(_WORKER, work / "job.json", devices, inputs.log_path)
     run_worker(launch, lambda message: _report(inputs.progress, message), inputs.warm)
     return _take_result(job, out)
 
 
-def warm_up(config: SftConfig, warm: WarmWorker, log: Path) -> None:
-    """Have a worker ready for the next training."""
+def warm_up(config: TrainerBase, warm: WarmWorker, log: Path) -> None:
+    """Have a worker ready for the next training, of whatever kind."""
     warm.prepare(_WORKER, find_devices(config.devices), log)
 
 
@@ -125,7 +155,7 @@ def checkpoint_policy(artifact: Artifact, start: Policy, iteration: int) -> Poli
     )
 
 
-def _check_rows(config: SftConfig, rows: Artifact) -> None:
+def _check_rows(config: TrainerBase, rows: Artifact) -> None:
     if rows.manifest.rows < config.min_rows:
         raise InputError(
             f"{rows.manifest.rows} training rows, fewer than trainer.min_rows={config.min_rows}, "
@@ -134,11 +164,12 @@ def _check_rows(config: SftConfig, rows: Artifact) -> None:
         )
 
 
-def _job(config: SftConfig, inputs: TrainInputs, out: Workspace, split: BatchSplit) -> SftJob:
+def _job(config: TrainerConfig, inputs: TrainInputs, out: Workspace, split: BatchSplit) -> TrainJob:
     work = (out.path / _WORK).resolve()
-    return SftJob(
+    return TrainJob(
         config=config.model_dump(mode="json"),
         start=asdict(starting_policy(config, inputs)),
+        base=asdict(inputs.base),
         rows=[str(path.resolve()) for path in inputs.rows.part_files()],
         seed=inputs.seed,
         split=asdict(split),
@@ -146,6 +177,11 @@ def _job(config: SftConfig, inputs: TrainInputs, out: Workspace, split: BatchSpl
         state_folder=str(work / f"state-{split.devices}x{split.device_batch_size}"),
         checkpoint=str(work / CHECKPOINT),
         result=str(work / "result.json"),
+        tables=str(work / "tables"),
+        rules={
+            "answer_format": inputs.rules.answer_format,
+            "policy": inputs.rules.policy.model_dump(mode="json"),
+        },
         started_at=time.time(),
     )
 
@@ -155,9 +191,11 @@ def _report(progress: Progress, message: Mapping[str, Any]) -> None:
     progress(Step(message["done"], message["total"], tokens=message["tokens"], note=note))
 
 
-def _take_result(job: SftJob, out: Workspace) -> dict[str, Any]:
+def _take_result(job: TrainJob, out: Workspace) -> dict[str, Any]:
     metrics: dict[str, Any] = read_json(Path(job.result))
     crash_point("before_rename")
     os.replace(job.checkpoint, out.path / CHECKPOINT)
+    for table in Path(job.tables).glob("*"):
+        os.replace(table, out.path / table.name)
     shutil.rmtree(out.path / _WORK)
     return metrics

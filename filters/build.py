@@ -1,0 +1,58 @@
+"""From a filter's config to the filter. One `case` for each kind."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from filters.arithmetic import Arithmetic, ArithmeticConfig
+from filters.base import Filter, FilterContext
+from filters.config import FilterConfig
+from filters.custom import CustomConfig, load_custom, source_digest
+from filters.decontamination import Decontamination, DecontaminationConfig
+from filters.difficulty import Difficulty, DifficultyConfig
+from filters.diversity import DiversityConfig, build_diversity
+from filters.format import Format, FormatConfig
+from filters.language import Language, LanguageConfig
+from filters.length import Length, LengthConfig
+from filters.orm import OrmConfig
+from filters.repetition import Repetition, RepetitionConfig
+from ratchet.config import identity_settings
+
+
+def build_filter(config: FilterConfig, context: FilterContext) -> Filter | None:  # noqa: C901
+    """The filter; None for the outcome filter, whose grader lives with the stage.
+
+    Raises:
+        InputError: if it can't be built.
+    """
+    match config:
+        case OrmConfig():
+            return None
+        case FormatConfig():
+            return Format(config, context)
+        case LengthConfig():
+            return Length(config, context)
+        case RepetitionConfig():
+            return Repetition(config, context)
+        case LanguageConfig():
+            return Language(config, context)
+        case ArithmeticConfig():
+            return Arithmetic(config, context)
+        case DiversityConfig():
+            return build_diversity(config, context)
+        case DecontaminationConfig():
+            return Decontamination(config, context)
+        case DifficultyConfig():
+            return Difficulty(config, context)
+        case CustomConfig():
+            return load_custom(config, context)
+        case _:
+            assert_never(config)
+
+
+def settings_of(config: FilterConfig) -> dict[str, Any]:
+    """What of a filter can change a verdict, a user's own code included."""
+    settings = identity_settings(config)
+    if isinstance(config, CustomConfig):
+        settings["source"] = source_digest(config)
+    return settings

@@ -1,0 +1,167 @@
+"""Groups through all filters, in the config's order. Pure but for what a filter itself holds.
+
+The boundary between a bad completion and a broken filter lies here: what a filter raises on one
+completion becomes a mark with the reason `filter_error`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from filters.base import (
+    FILTER_ERROR,
+    CompletionFilter,
+    Filter,
+    FilterBase,
+    Group,
+    GroupFilter,
+    Mark,
+    SetFilter,
+)
+from ratchet.errors import InputError
+from ratchet.records import Completion, Problem, Verdict
+
+Known = Mapping[str, Sequence[Mark]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A group's marks, `marks[i][j]` filter i's on completion j, and the sketches of a last filter
+    that looks across groups (None where it has nothing to look at)."""
+
+    marks: list[list[Mark]]
+    standing: list[bool]
+    sketches: list[Any]
+
+
+class Judge:
+    """Applies filters to groups. `rules[i]` is None where the marks are made elsewhere."""
+
+    def __init__(self, configs: Sequence[FilterBase], rules: Sequence[Filter | None]) -> None:
+        self._steps = list(zip(configs, rules, strict=True))
+
+    def judge(self, problem: Problem, group: Sequence[Completion], known: Known) -> Judged:
+        """Every filter's marks on `group`; `known` holds those that were made elsewhere, by name.
+
+        A completion that the engine failed on is shown to no filter.
+        """
+        sound = [at for at, completion in enumerate(group) if completion.finish_reason != "error"]
+        standing = [completion.finish_reason != "error" for completion in group]
+        marks: list[list[Mark]] = []
+        verdicts: dict[str, list[Verdict]] = {}
+        sketches: list[Any] = []
+        for config, rule in self._steps:
+            shown = [group[at] for at in sound]
+            view = Group(problem, shown, verdicts, [standing[at] for at in sound])
+            if isinstance(rule, SetFilter):
+                sketches = _spread(_sketches(rule, view), sound, [None] * len(group))
+                break
+            made = [known[config.label][at] for at in sound] if rule is None else marked(rule, view)
+            row = _spread(made, sound, [_failed(completion) for completion in group])
+            marks.append(row)
+            verdicts[config.label] = [
+                to_verdict(completion, config.label, mark)
+                for completion, mark in zip(shown, made, strict=True)
+            ]
+            if config.mode == "require":
+                standing = [
+                    stands and mark.accepted for stands, mark in zip(standing, row, strict=True)
+                ]
+        return Judged(marks, standing, sketches)
+
+
+def marked(rule: CompletionFilter | GroupFilter, group: Group) -> list[Mark]:
+    """A filter's marks on one group; what it raises is a mark too."""
+    if isinstance(rule, CompletionFilter):
+        one = rule
+        return [
+            _guarded(lambda c=completion: one.mark(group.problem, c))  # type: ignore[misc]
+            for completion in group.completions
+        ]
+    whole = rule
+    marks = _within_bounds(lambda: whole.mark_group(group))
+    count = len(group.completions)
+    if isinstance(marks, Mark):
+        return [marks] * count
+    if not isinstance(marks, list) or len(marks) != count:
+        seen = f"{len(marks)}" if isinstance(marks, list) else type(marks).__name__
+        return [_error(f"{type(rule).__name__}: {seen} for {count} completions")] * count
+    return [_checked(mark) for mark in marks]
+
+
+def marked_all(rule: CompletionFilter, problem: Problem, group: Sequence[Completion]) -> list[Mark]:
+    """Marks on a whole group, those of completions that the engine failed on among them."""
+    return [
+        _failed(completion)
+        if completion.finish_reason == "error"
+        else _guarded(lambda c=completion: rule.mark(problem, c))  # type: ignore[misc]
+        for completion in group
+    ]
+
+
+def mark_across(rule: SetFilter, judged: Judged, group: Sequence[Completion]) -> list[Mark]:
+    """The marks of a filter that looks across groups; sketches come in order."""
+    made = {at: s for at, s in enumerate(judged.sketches) if s is not None}
+    shown = {at: sketch for at, sketch in made.items() if not isinstance(sketch, Mark)}
+    marks = dict(zip(shown, rule.mark_sketches(list(shown.values())), strict=True))
+    return [
+        marks[at] if at in marks else made.get(at) or _failed(completion)
+        for at, completion in enumerate(group)
+    ]
+
+
+def _sketches(rule: SetFilter, group: Group) -> list[Any]:
+    """As `marked`; a sketch that failed is the mark that says so."""
+    sketches = _within_bounds(lambda: rule.sketch(group))
+    return [sketches] * len(group.completions) if isinstance(sketches, Mark) else sketches
+
+
+def _guarded(work: Callable[[], Mark]) -> Mark:
+    return _checked(_within_bounds(work))
+
+
+def _checked(mark: Any) -> Mark:
+    if isinstance(mark, Mark):
+        return mark
+    return _error(f"returned {type(mark).__name__} in place of a Mark")
+
+
+def _within_bounds(work: Callable[[], Any]) -> Any:
+    """What `work` returns; a mark where it raises."""
+    try:
+        return work()
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the boundary: a bad completion is data
+        return _error(f"{type(error).__name__}: {error}")
+
+
+def _error(message: str) -> Mark:
+    return Mark(False, FILTER_ERROR, note=message[:500])
+
+
+def _failed(completion: Completion) -> Mark:
+    return Mark(False, completion.error or "engine_error")
+
+
+def _spread(values: Sequence[Any], at: Sequence[int], into: list[Any]) -> list[Any]:
+    """`into` with `values` put at the indices `at`."""
+    for index, value in zip(at, values, strict=True):
+        into[index] = value
+    return into
+
+
+def to_verdict(completion: Completion, name: str, mark: Mark) -> Verdict:
+    """The row that keeps a mark."""
+    return Verdict(
+        problem_id=completion.problem_id,
+        attempt=completion.attempt,
+        filter=name,
+        accepted=mark.accepted,
+        reason=mark.reason,
+        reward=mark.reward,
+        answer=mark.answer,
+        note=mark.note,
+    )

@@ -1,0 +1,143 @@
+"""DPO pairs and GRPO problems: what a group gives to each. Pure functions.
+
+A pair's chosen side was accepted by every required filter; its rejected side was graded, and found
+wrong. So a right answer that another filter turned down is on neither side, and a group that is all
+right, or all wrong, gives no pair.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from filters.difficulty import pass_rate
+from filters.select_config import DpoSelection, GrpoSelection
+from filters.select_group import Fate, JudgedGroup, same_text, unique_texts
+from ratchet.identity import derive_seed
+from ratchet.records import Completion, DpoRow, GrpoRow
+
+GroupOutcome = Literal["paired", "nothing_accepted", "nothing_wrong", "no_rewards"]
+Pair = tuple[Completion, Completion]
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """A group's pairs, why there are none where there are none, and each completion's fate."""
+
+    rows: list[DpoRow]
+    outcome: GroupOutcome
+    fates: Counter[Fate]
+
+
+def select_dpo(group: JudgedGroup, config: DpoSelection, seed: int) -> Paired:
+    """At most `pairs_per_problem` pairs, in the strategy's order, none with a completion that was
+    used `max_reuse` times already."""
+    chosen = unique_texts(group.those_accepted())
+    texts = {same_text(completion) for completion in chosen}
+    wrong = [c for c in unique_texts(_wrong(group, config)) if same_text(c) not in texts]
+    if config.reward is not None:
+        rewards = group.rewards(config.reward)
+        scored = [[c for c in side if c.attempt in rewards] for side in (chosen, wrong)]
+    else:
+        rewards, scored = {}, [chosen, wrong]
+    pairs = _capped(_ranked(scored[0], scored[1], rewards, config, group, seed), config)
+    used = Counter({"chosen": len({c.attempt for c, _ in pairs})})
+    used["rejected_side"] = len({r.attempt for _, r in pairs})
+    used["unused"] = len(group.completions) - used.total()
+    return Paired([_row(pair) for pair in pairs], _outcome(chosen, wrong, pairs), used)
+
+
+def _wrong(group: JudgedGroup, config: DpoSelection) -> list[Completion]:
+    """Completions that were graded and are wrong; what the grader could not judge is not."""
+    rewards = group.rewards(config.wrong_by)
+    return [
+        completion
+        for completion in group.completions
+        if rewards.get(completion.attempt) == 0 and completion.completion.strip()
+    ]
+
+
+def _ranked(
+    chosen: Sequence[Completion],
+    wrong: Sequence[Completion],
+    rewards: Mapping[int, float],
+    config: DpoSelection,
+    group: JudgedGroup,
+    seed: int,
+) -> list[Pair]:
+    """All pairs in the strategy's order; equals in random order."""
+    pairs = [(c, r) for c in chosen for r in wrong]
+    random.Random(derive_seed(seed, group.problem.problem_id)).shuffle(pairs)
+    match config.strategy:
+        case "random_pair":
+            return pairs
+        case "closest_length":
+            return sorted(pairs, key=lambda pair: abs(pair[0].num_tokens - pair[1].num_tokens))
+        case "best_worst":
+            return sorted(pairs, key=lambda pair: -_gap(pair, rewards))
+        case "hardest":
+            return sorted(pairs, key=lambda pair: _gap(pair, rewards))
+
+
+def _gap(pair: Pair, rewards: Mapping[int, float]) -> float:
+    return rewards[pair[0].attempt] - rewards[pair[1].attempt]
+
+
+def _capped(ranked: Sequence[Pair], config: DpoSelection) -> list[Pair]:
+    kept: list[Pair] = []
+    used: Counter[int] = Counter()
+    for chosen, rejected in ranked:
+        if len(kept) == config.pairs_per_problem:
+            break
+        if max(used[chosen.attempt], used[rejected.attempt]) < config.max_reuse:
+            used.update((chosen.attempt, rejected.attempt))
+            kept.append((chosen, rejected))
+    return kept
+
+
+def _outcome(
+    chosen: Sequence[Completion], wrong: Sequence[Completion], pairs: Sequence[Pair]
+) -> GroupOutcome:
+    if pairs:
+        return "paired"
+    if not chosen:
+        return "nothing_accepted"
+    return "no_rewards" if wrong else "nothing_wrong"
+
+
+def _row(pair: Pair) -> DpoRow:
+    chosen, rejected = pair
+    return DpoRow(
+        problem_id=chosen.problem_id,
+        chosen_attempt=chosen.attempt,
+        rejected_attempt=rejected.attempt,
+        prompt=chosen.prompt,
+        chosen=chosen.completion,
+        rejected=rejected.completion,
+    )
+
+
+GrpoFate = Literal["in_band", "too_easy", "too_hard", "not_graded"]
+
+
+def grpo_fate(group: JudgedGroup, config: GrpoSelection) -> GrpoFate:
+    """Whether a problem's pass rate lies in the band, bounds included."""
+    rate = pass_rate(group.verdicts[config.by])
+    if rate is None:
+        return "not_graded"
+    if rate < config.min_pass_rate:
+        return "too_hard"
+    return "too_easy" if rate > config.max_pass_rate else "in_band"
+
+
+def grpo_row(group: JudgedGroup) -> GrpoRow:
+    """The problem as a training row."""
+    return GrpoRow(
+        problem_id=group.problem.problem_id,
+        problem=group.problem.problem,
+        prompt=group.prompt,
+        reference_answer=group.problem.reference_answer,
+    )

@@ -1,0 +1,119 @@
+"""SFT rows: which accepted completions of a group are trained on. Pure functions."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from filters.select_config import SftSelection
+from filters.select_group import (
+    Fate,
+    JudgedGroup,
+    best_first,
+    farthest_first,
+    shuffled,
+    unique_texts,
+)
+from filters.targets import Supply
+from ratchet.identity import derive_seed
+from ratchet.records import Completion, Problem, SftRow
+
+GIVEN_SOLUTION = -1
+"""The `attempt` of a row that is the problem's given solution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A group's rows, and what became of each of its completions; the fates sum to the group."""
+
+    rows: list[SftRow]
+    fates: Counter[Fate]
+
+
+def supply_of(group: JudgedGroup) -> Supply:
+    """What a group has to give."""
+    accepted = group.those_accepted()
+    return Supply(len(unique_texts(accepted)), 1 - len(accepted) / len(group.completions))
+
+
+def select_sft(group: JudgedGroup, target: int, config: SftSelection, seed: int) -> Chosen:
+    """`target` of a group's accepted completions, no two the same text."""
+    own_seed = derive_seed(seed, group.problem.problem_id)
+    accepted = group.those_accepted()
+    unique = unique_texts(accepted)
+    wanted = min(target, len(unique))
+    kept = _in_order(_chosen(group, unique, wanted, config, own_seed))
+    if config.control == "none":
+        return Chosen(_rows(kept, config), _fates(group, accepted, unique, kept))
+    pool = unique if config.control == "accepted" else unique_texts(_sound(group))
+    drawn = _in_order(shuffled(pool, derive_seed(own_seed, "control"))[:wanted])
+    fates = Counter(selected=len(drawn), not_drawn=len(group.completions) - len(drawn))
+    return Chosen(_rows(drawn, config), fates)
+
+
+def _chosen(
+    group: JudgedGroup, unique: Sequence[Completion], wanted: int, config: SftSelection, seed: int
+) -> list[Completion]:
+    match config.order:
+        case "random":
+            return random.Random(seed).sample(list(unique), wanted)
+        case "best":
+            assert config.reward is not None
+            return best_first(unique, group.rewards(config.reward), seed)[:wanted]
+        case "diverse":
+            return farthest_first(unique, wanted, seed)
+
+
+def _sound(group: JudgedGroup) -> list[Completion]:
+    return [c for c in group.completions if c.finish_reason != "error"]
+
+
+def _in_order(completions: Sequence[Completion]) -> list[Completion]:
+    return sorted(completions, key=lambda completion: completion.attempt)
+
+
+def _fates(
+    group: JudgedGroup,
+    accepted: Sequence[Completion],
+    unique: Sequence[Completion],
+    kept: Sequence[Completion],
+) -> Counter[Fate]:
+    return Counter(
+        rejected=len(group.completions) - len(accepted),
+        duplicate=len(accepted) - len(unique),
+        over_cap=len(unique) - len(kept),
+        selected=len(kept),
+    )
+
+
+def _rows(kept: Sequence[Completion], config: SftSelection) -> list[SftRow]:
+    weight = 1 / len(kept) if kept and config.weights == "per_problem" else 1.0
+    return [
+        SftRow(
+            problem_id=completion.problem_id,
+            attempt=completion.attempt,
+            prompt=completion.prompt,
+            completion=completion.completion,
+            weight=weight,
+        )
+        for completion in kept
+    ]
+
+
+def solution_ids(problems: Mapping[str, Problem], count: int, seed: int) -> frozenset[str]:
+    """Problems whose given solution is mixed in, drawn without replacement."""
+    given = [problem_id for problem_id, problem in problems.items() if problem.solution]
+    drawn = random.Random(derive_seed(seed, "solutions")).sample(given, min(count, len(given)))
+    return frozenset(drawn)
+
+
+def solution_row(problem: Problem, prompt: str) -> SftRow:
+    """The given solution of a problem as a training row."""
+    return SftRow(
+        problem_id=problem.problem_id,
+        attempt=GIVEN_SOLUTION,
+        prompt=prompt,
+        completion=problem.solution or "",
+    )

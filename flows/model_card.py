@@ -1,0 +1,95 @@
+"""The model card of an exported checkpoint: what it was made from, and what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flows.config import RunConfig
+from flows.report import percent, show
+from ratchet.ledger import Run
+from ratchet.policy import Policy
+
+
+def model_card(run: Run, config: RunConfig, policy: Policy) -> str:
+    """Markdown with the metadata that model hubs read. A license is the user's to add."""
+    shown = show(run)
+    return "\n".join(
+        [
+            *_metadata(config, policy),
+            f"# {run.name}, iteration {policy.iteration}",
+            "",
+            f"Trained from `{config.model.path}`"
+            f"{f' at revision `{config.model.revision}`' if config.model.revision else ''} by "
+            "rejection sampling: completions of the model itself were verified, and what was "
+            "accepted was trained on.",
+            "",
+            *_data(config),
+            "",
+            *_results(shown, policy),
+            "",
+            *_settings(config),
+            "",
+        ]
+    )
+
+
+def _metadata(config: RunConfig, policy: Policy) -> Iterator[str]:
+    yield "---"
+    yield f"base_model: {json.dumps(config.model.path)}"
+    yield f"library_name: {'peft' if policy.adapter else 'transformers'}"
+    yield "pipeline_tag: text-generation"
+    yield "tags: [ratchet, rejection-sampling]"
+    yield "---"
+    yield ""
+
+
+def _data(config: RunConfig) -> Iterator[str]:
+    yield "## Data"
+    yield ""
+    yield "| set | source | used for |"
+    yield "|---|---|---|"
+    uses = {"train": "sampled and trained on", "dev": "deciding", "test": "measured once"}
+    for name, use in uses.items():
+        yield f"| {name} | {_source(getattr(config.problems, name).model_dump())} | {use} |"
+    for guard in config.guards:
+        yield f"| {guard.name} | {_source(guard.problems.model_dump())} | guarding |"
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    named = ("kind", "path", "split", "size", "levels", "limit")
+    return ", ".join(f"{key} {source[key]}" for key in named if source.get(key) is not None)
+
+
+def _results(shown: Mapping[str, Any], policy: Policy) -> Iterator[str]:
+    yield "## Results"
+    yield ""
+    yield "Accuracy with 95 % intervals; a candidate is promoted by a paired test on dev."
+    yield ""
+    yield "| iteration | sampled | accepted | trained rows | dev | decision |"
+    yield "|---|---|---|---|---|---|"
+    yield f"| base | | | | {percent(shown['base']['dev'])} | |"
+    for row in shown["iterations"]:
+        if row["iteration"] > policy.iteration:
+            break
+        decision = "promoted" if row["promoted"] else "not promoted"
+        yield (
+            f"| {row['iteration']} | {row['sampled']} | {row['accepted']} | {row['train_rows']} | "
+            f"{percent(row['dev'])} | {decision}: {row['reason']} |"
+        )
+    yield ""
+    test = shown["test"]
+    promoted = [row["iteration"] for row in shown["iterations"] if row["promoted"]]
+    if promoted and promoted[-1] == policy.iteration and test["final"]:
+        yield f"Test: base {percent(test['base'])}, this checkpoint {percent(test['final'])}."
+    else:
+        yield "This checkpoint was not measured on the test set."
+
+
+def _settings(config: RunConfig) -> Iterator[str]:
+    yield "## Settings"
+    yield ""
+    yield "```json"
+    yield json.dumps(config.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    yield "```"

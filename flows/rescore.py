@@ -1,0 +1,192 @@
+"""`ratchet rescore`: other filters or selection on a run's completions; nothing is sampled again.
+
+What it makes lies in the store as any artifact does, so a run with the same settings reuses it. The
+run itself, its ledger and its decisions stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filters import selection
+from filters import stage as filter_stage
+from filters.config import FilterConfig
+from flows.config import RunConfig, Training, stored_config
+from flows.funnel_report import counted
+from flows.preflight import problem_sets
+from ratchet.answers import Grader
+from ratchet.config import apply_overrides, read_toml
+from ratchet.errors import InputError
+from ratchet.grading import GradingRules
+from ratchet.ledger import Run
+from ratchet.problem_set import ProblemSet
+from ratchet.records import DpoRow, GrpoRow, SftRow
+from ratchet.store import Artifact
+
+_CHANGEABLE = ("filters", "selection")
+_RULES = ("answer_format", "policy")
+"""Settings of the train source that only say how its answers are graded."""
+
+
+def changed_config(run: Run, settings: Sequence[str], file: Path | None) -> RunConfig:
+    """The run's config with the filters and selection of `file`, then `settings`.
+
+    Raises:
+        InputError: if anything else would change.
+    """
+    before = stored_config(run.config, run.name)
+    tables = dict(run.config)
+    if file:
+        tables |= {key: value for key, value in read_toml(file).items() if key in _CHANGEABLE}
+    after = stored_config(apply_overrides(tables, settings), run.name)
+    if _unchangeable(before) != _unchangeable(after):
+        raise InputError(
+            "rescoring draws no new completions, so only filters, selection and "
+            f"problems.train.{{{', '.join(_RULES)}}} can be set; for anything else make a new run"
+        )
+    return after
+
+
+def _unchangeable(config: RunConfig) -> dict[str, Any]:
+    dumped = config.model_dump(mode="json", exclude=set(_CHANGEABLE))
+    for name in _RULES:
+        dumped["problems"]["train"].pop(name, None)
+    return dumped
+
+
+def rescore(run: Run, config: RunConfig) -> list[dict[str, Any]]:
+    """For each iteration the funnel and the rows, before and after."""
+    before = stored_config(run.config, run.name)
+    sets = problem_sets(before, run.store)
+    sampled = [e for e in run.entries().values() if e.stage == "sample" and e.iteration is not None]
+    if not sampled:
+        raise InputError(f"run {run.name!r} has sampled nothing yet; ratchet resume {run.name}")
+    with Grader() as grader:
+        made = _Rescoring(run, before, config, sets, grader)
+        return [made.iteration(entry.iteration, entry.identity) for entry in sampled]  # type: ignore[arg-type]
+
+
+class _Rescoring:
+    """The two configs on one run's completions."""
+
+    def __init__(
+        self,
+        run: Run,
+        before: RunConfig,
+        after: RunConfig,
+        sets: Mapping[str, ProblemSet],
+        grader: Grader,
+    ) -> None:
+        self._run = run
+        self._configs = {"before": before, "after": after}
+        self._sets = sets
+        self._grader = grader
+
+    def iteration(self, iteration: int, identity: str) -> dict[str, Any]:
+        """One iteration, judged by both."""
+        completions = self._run.store.find(identity)
+        if completions is None:
+            raise InputError(
+                f"iteration {iteration}'s completions ({identity}) are not in the store, or "
+                f"damaged; ratchet resume {self._run.name} makes them again"
+            )
+        found: dict[str, Any] = {"iteration": iteration, "completions": completions.manifest.rows}
+        rows = {}
+        for side, config in self._configs.items():
+            verdicts = self._judge(config, completions, iteration)
+            found[side] = {key: verdicts.metrics[key] for key in ("accepted", "funnel", "reasons")}
+            rows[side] = {
+                training.subject or training.trainer.kind: self._select(
+                    config, training, completions, verdicts, iteration
+                )
+                for training in config.trainings()
+            }
+        return {**found, "rows": _differences(rows["before"], rows["after"])}
+
+    def _judge(self, config: RunConfig, completions: Artifact, iteration: int) -> Artifact:
+        train = self._sets["train"]
+        inputs = filter_stage.FilterInputs(
+            completions=completions,
+            problems=train.by_id(),
+            problems_fingerprint=train.fingerprint,
+            rules=GradingRules.of(config.problems.train),
+            grader=self._grader,
+            benchmarks={name: known for name, known in self._sets.items() if name != "train"},
+            redo=self._run.redo_count(iteration, "filter"),
+        )
+        filters: tuple[FilterConfig, ...] = config.filters
+        artifact, _ = self._run.store.build(
+            filter_stage.spec(filters, inputs),
+            lambda out: filter_stage.run(filters, inputs, out),
+        )
+        return artifact
+
+    def _select(
+        self,
+        config: RunConfig,
+        training: Training,
+        completions: Artifact,
+        verdicts: Artifact,
+        iteration: int,
+    ) -> set[tuple[str, ...]]:
+        train = self._sets["train"]
+        inputs = selection.SelectInputs(
+            completions=completions,
+            verdicts=verdicts,
+            filters=config.filters,
+            problems=train.by_id(),
+            problems_fingerprint=train.fingerprint,
+            seed=config.seed,
+            redo=self._run.redo_count(iteration, "select"),
+        )
+        rows, _ = self._run.store.build(
+            selection.spec(training.selection, inputs),
+            lambda out: selection.run(training.selection, inputs, out),
+        )
+        return {_key(row) for row in rows.rows(selection.row_type(training.selection))}
+
+
+def _key(row: SftRow | DpoRow | GrpoRow) -> tuple[str, ...]:
+    match row:
+        case SftRow():
+            return row.problem_id, str(row.attempt)
+        case DpoRow():
+            return row.problem_id, str(row.chosen_attempt), str(row.rejected_attempt)
+        case GrpoRow():
+            return (row.problem_id,)
+
+
+def _differences(
+    before: Mapping[str, set[tuple[str, ...]]], after: Mapping[str, set[tuple[str, ...]]]
+) -> dict[str, dict[str, int]]:
+    return {
+        name: {
+            "before": len(before[name]),
+            "after": len(after[name]),
+            "kept": len(before[name] & after[name]),
+            "dropped": len(before[name] - after[name]),
+            "new": len(after[name] - before[name]),
+        }
+        for name in before
+    }
+
+
+def describe(rescored: Sequence[Mapping[str, Any]]) -> str:
+    """The differences in words."""
+    lines = []
+    for row in rescored:
+        lines.append(f"iteration {row['iteration']}: {row['completions']:,} completions")
+        for side in ("before", "after"):
+            lines.append(f"  {side}: {row[side]['accepted']:,} accepted")
+            for step in row[side]["funnel"]:
+                through = f"{step['in']:,} -> {step['out']:,}"
+                name = f"{step['filter']} ({step['mode']})"
+                lines.append(f"    {name:<26} {through:<18} {counted(step['lost'])}".rstrip())
+        for kind, rows in row["rows"].items():
+            lines.append(
+                f"  {kind} rows: {rows['before']:,} -> {rows['after']:,} "
+                f"({rows['kept']:,} kept, {rows['dropped']:,} dropped, {rows['new']:,} new)"
+            )
+    return "\n".join(lines)

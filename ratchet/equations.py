@@ -1,0 +1,113 @@
+"""Equations written in a solution's text, and whether each of them holds.
+
+Read are plain text, LaTeX, GSM8K's calculator marks, and words between numbers and signs
+(`5 apples * 3 = 15 apples`). An equation with an unknown is found, but not checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from ratchet.equations_chains import Side, find_pairs
+from ratchet.equations_holds import agree
+from ratchet.equations_text import MARK, plain
+
+MAX_CHARS = 100_000
+"""Characters of a text that are read; equations beyond them are not found."""
+
+_ZEROS = re.compile(r"(\.[0-9]*?)0+(?![0-9])")
+_NO_ZERO = re.compile(r"(?<![0-9])\.(?=[0-9])")
+_BRACKETED = re.compile(r"\(([0-9.]+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """One `=` between two expressions, written at `start:end` of the text.
+
+    `lhs` and `rhs` are its sides in plain signs, without spaces, words and thousands separators.
+    `holds` is None where it can't be checked. `in_mark` says that it stands in a calculator mark.
+    """
+
+    text: str
+    start: int
+    end: int
+    lhs: str
+    rhs: str
+    holds: bool | None
+    in_mark: bool = False
+
+
+def find_equations(text: str, limit: int = MAX_CHARS) -> list[Equation]:
+    """The equations of the first `limit` characters, in order, each pair of a chain `a=b=c` alone.
+
+    A calculator mark that repeats an equation of the text around it is not listed. Two plain
+    numbers make an equation only within a chain (`12 inches = 1 foot` is none). Time is linear in
+    the text's length.
+    """
+    read = text[:limit]
+    if "=" not in read and "≈" not in read and "approx" not in read:
+        return []
+    found = list(_equations_in(read, plain(read)))
+    if "<<" in read:
+        known = {equation.lhs + "=" + equation.rhs for equation in found}
+        marks = [mark for mark in MARK.finditer(read) if mark[1] not in known]
+        if marks:
+            found.extend(e for e in _in_marks(marks) if e.lhs + "=" + e.rhs not in known)
+            found.sort(key=lambda equation: equation.start)
+    if len(text) > limit and found and not read[found[-1].end :].strip():
+        found.pop()  # it may go on behind the limit
+    return found
+
+
+def signature(text: str) -> str:
+    """The checkable equations of a text in order, each spelled in one way; "" if there are none.
+
+    Two solutions with one signature compute the same in the same order, which rejection-sampling
+    fine-tuning takes for the same reasoning path (Yuan et al. 2023,
+    https://arxiv.org/abs/2308.01825). `3*4=12`, `3 \\times 4 = 12` and `<<3*4=12>>12` have one.
+    """
+    checkable = [equation for equation in find_equations(text) if equation.holds is not None]
+    kept, end = [], 0
+    for equation in checkable:
+        if not equation.in_mark:
+            end = equation.end
+        elif equation.start < end:
+            continue  # a mark inside an equation of the text says the same in other words
+        kept.append(_normal(equation.lhs) + "=" + _normal(equation.rhs))
+    return ";".join(kept)
+
+
+def _normal(side: str) -> str:
+    """`.50*(3)` -> `0.5*3`."""
+    if "." in side:
+        side = _NO_ZERO.sub("0.", _ZEROS.sub(r"\1", side))
+        side = re.sub(r"\.(?![0-9])", "", side)
+    return _BRACKETED.sub(r"\1", side) if "(" in side else side
+
+
+def _in_marks(marks: Iterable[re.Match[str]]) -> Iterator[Equation]:
+    for mark in marks:
+        at = mark.start(1)
+        for equation in _equations_in(mark[1], mark[1], in_mark=True):
+            yield replace(equation, start=at + equation.start, end=at + equation.end)
+
+
+def _equations_in(text: str, spelled: str, in_mark: bool = False) -> Iterator[Equation]:
+    """Equations of `spelled`, which is `text` in plain signs, character by character."""
+    for left, sign, right in find_pairs(spelled):
+        if in_mark or not _is_trivial(left, right, sign):
+            holds = agree(left, right, spelled, sign == "≈")
+            written = text[left.start : right.end]
+            start = left.start + len(written) - len(written.lstrip())
+            written = written.strip()
+            end = start + len(written)
+            yield Equation(written, start, end, left.spelled, right.spelled, holds, in_mark)
+
+
+def _is_trivial(left: Side, right: Side, sign: str) -> bool:
+    """Whether two plain numbers are set equal that aren't meant to be compared."""
+    if not (left.is_number and right.is_number):
+        return False
+    return left.has_words or right.has_words or (left.opens and sign != "≈")

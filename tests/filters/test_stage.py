@@ -1,0 +1,266 @@
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from filters import selection, stage
+from filters.config import FilterConfig, check_filters
+from filters.select_config import SelectionConfig, SftSelection
+from ratchet.answers import Grader
+from ratchet.errors import InputError
+from ratchet.grading import GradingRules
+from ratchet.identity import ArtifactSpec
+from ratchet.records import Completion, Problem, Verdict
+from ratchet.store import Artifact, Store
+from tests.filters.builders import make_completion
+
+FILTERS = TypeAdapter(tuple[FilterConfig, ...])
+SELECTION: TypeAdapter[Any] = TypeAdapter(SelectionConfig)
+EVERY = [
+    {"kind": "orm"},
+    {"kind": "format"},
+    {"kind": "length", "max": 30, "outliers": "set"},
+    {"kind": "repetition", "mode": "mark"},
+    {"kind": "arithmetic"},
+    {"kind": "difficulty", "max_pass_rate": 0.8},
+    {"kind": "diversity", "by": "text", "scope": "set"},
+]
+
+
+def problems(count: int) -> dict[str, Problem]:
+    return {
+        f"p{i}": Problem(
+            problem_id=f"p{i}", problem=f"What is {i} + 1?", reference_answer=str(i + 1)
+        )
+        for i in range(count)
+    }
+
+
+def texts(index: int) -> list[str]:
+    """Right, the same again, wrong, wrong by a false step, endless, empty."""
+    return [
+        f"{index} + 1 = {index + 1}. So \\boxed{{{index + 1}}}",
+        f"{index} + 1 =  {index + 1}. So \\boxed{{{index + 1}}}",
+        f"So \\boxed{{{index + 5}}}",
+        f"{index} + 1 = {index + 9}. So \\boxed{{{index + 1}}}",
+        "and so on " * 20 + f"\\boxed{{{index + 1}}}",
+        "",
+    ]
+
+
+class World:
+    """Completions of a few problems in a store, and the stages on them."""
+
+    def __init__(self, folder: Path, count: int = 12, per_part: int = 4) -> None:
+        self.store = Store(folder / "store")
+        self.problems = problems(count)
+        self.completions = self._sampled(per_part)
+
+    def _sampled(self, per_part: int) -> Artifact:
+        groups = [
+            [make_completion(text, at, name) for at, text in enumerate(texts(index))]
+            for index, name in enumerate(self.problems)
+        ]
+
+        def make(out: Any) -> dict[str, Any]:
+            for part, start in enumerate(range(0, len(groups), per_part)):
+                rows = [row for group in groups[start : start + per_part] for row in group]
+                out.write_part(part, rows, Completion)
+            return {}
+
+        spec = ArtifactSpec(stage="sample", version=1, settings={"n": len(groups)})
+        return self.store.build(spec, make)[0]
+
+    def inputs(self, grader: Grader, processes: int = 1) -> stage.FilterInputs:
+        return stage.FilterInputs(
+            completions=self.completions,
+            problems=self.problems,
+            problems_fingerprint="f",
+            rules=GradingRules(),
+            grader=grader,
+            processes=processes,
+            redo=processes,
+        )
+
+    def judged(self, filters: list[dict[str, Any]], processes: int = 1) -> Artifact:
+        configs = FILTERS.validate_python(filters)
+        with Grader(workers=1) as grader:
+            inputs = self.inputs(grader, processes)
+            spec = stage.spec(configs, inputs)
+            return self.store.build(spec, lambda out: stage.run(configs, inputs, out))[0]
+
+    def selected(self, filters: list[dict[str, Any]], settings: dict[str, Any]) -> Artifact:
+        config = SELECTION.validate_python(settings)
+        inputs = selection.SelectInputs(
+            completions=self.completions,
+            verdicts=self.judged(filters),
+            filters=FILTERS.validate_python(filters),
+            problems=self.problems,
+            problems_fingerprint="f",
+            seed=0,
+        )
+        spec = selection.spec(config, inputs)
+        return self.store.build(spec, lambda out: selection.run(config, inputs, out))[0]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_every_completion_has_every_filters_verdict_and_the_funnel_names_each(
+    world: World,
+) -> None:
+    artifact = world.judged(EVERY)
+    verdicts = list(artifact.rows(Verdict))
+    sampled = world.completions.manifest.rows
+    assert len(verdicts) == sampled * len(EVERY)
+    assert [v.filter for v in verdicts[: len(EVERY)]] == [rule["kind"] for rule in EVERY]
+    funnel = artifact.metrics["funnel"]
+    lost = sum(sum(s["lost"].values()) for s in funnel if s["mode"] == "require")
+    assert lost + artifact.metrics["accepted"] == sampled
+    for name, counts in artifact.metrics["reasons"].items():
+        assert counts == Counter(v.reason for v in verdicts if v.filter == name)
+    assert artifact.metrics["accepted"] == len(world.problems)
+    assert artifact.metrics["reasons"]["arithmetic"]["wrong_equation"] == len(world.problems)
+    assert artifact.metrics["reasons"]["diversity"]["duplicate_text"] == len(world.problems)
+
+
+def test_many_processes_come_to_the_same_verdicts_as_one(world: World) -> None:
+    alone, crew = world.judged(EVERY), world.judged(EVERY, processes=2)
+    assert list(alone.rows(Verdict)) == list(crew.rows(Verdict))
+    assert alone.metrics == crew.metrics
+    assert alone.identity != crew.identity
+
+
+CUSTOM = """
+from filters.base import Mark
+
+
+class Odd:
+    def __init__(self, word):
+        self.word = word
+
+    def mark(self, problem, completion):
+        if not completion.completion:
+            raise KeyError("empty")
+        return Mark(self.word in completion.completion, "has_word", 1.0)
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "my_filters.py").write_text(CUSTOM)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "my_filters", raising=False)
+    return "my_filters:Odd"
+
+
+def test_a_users_filter_works_and_its_errors_are_rows_up_to_a_share(
+    world: World, own_module: str
+) -> None:
+    custom = {"kind": "custom", "path": own_module, "settings": {"word": "So"}}
+    artifact = world.judged([{"kind": "orm"}, {**custom, "max_error_share": 0.2}])
+    failed = [v for v in artifact.rows(Verdict) if v.reason == "filter_error"]
+    assert len(failed) == len(world.problems)
+    assert {v.note for v in failed} == {"KeyError: 'empty'"}
+    with pytest.raises(RuntimeError, match="filter 'custom' raised on .*max_error_share=0.1"):
+        world.judged([{"kind": "orm"}, {**custom, "max_error_share": 0.1}])
+
+
+@pytest.mark.parametrize(
+    ("path", "settings", "message"),
+    [
+        ("my_filters:Even", {}, "AttributeError"),
+        ("no_such_module:Even", {}, "ModuleNotFoundError"),
+        ("my_filters:Odd", {}, "when built with settings"),
+        ("json:JSONDecoder", {}, "has no method mark"),
+    ],
+)
+def test_a_users_filter_that_cannot_be_built_is_named_with_its_path(
+    world: World, own_module: str, path: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        world.judged([{"kind": "orm"}, {"kind": "custom", "path": path, "settings": settings}])
+    assert path in str(caught.value)
+
+
+def test_other_code_behind_the_same_path_is_another_filter(
+    world: World, own_module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = FILTERS.validate_python([{"kind": "custom", "path": own_module}])
+    with Grader(workers=1) as grader:
+        before = stage.spec(configs, world.inputs(grader)).identity
+        (tmp_path / "my_filters.py").write_text(CUSTOM + "# changed\n")
+        monkeypatch.delitem(sys.modules, "my_filters")
+        assert stage.spec(configs, world.inputs(grader)).identity != before
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ([{"kind": "orm"}, {"kind": "orm"}], "share the names"),
+        ([{"kind": "orm", "mode": "mark"}], "require at least one"),
+        ([{"kind": "difficulty"}, {"kind": "orm"}], "is not before it"),
+        (
+            [{"kind": "diversity", "by": "text", "scope": "set"}, {"kind": "orm"}],
+            "must be the last filter",
+        ),
+    ],
+)
+def test_lists_of_filters_that_cannot_work_are_refused(
+    filters: list[dict[str, Any]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_filters(FILTERS.validate_python(filters))
+
+
+def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValidationError, match="'repetition'"):
+        FILTERS.validate_python([{"kind": "repetitive"}])
+
+
+def test_a_selection_names_a_filter_that_is_there() -> None:
+    with pytest.raises(ValueError, match="none of the run's filters"):
+        selection.check_selection(
+            SftSelection(order="best", reward="prm"), FILTERS.validate_python([{"kind": "orm"}])
+        )
+
+
+def test_sft_rows_and_fates_account_for_every_completion(world: World) -> None:
+    artifact = world.selected([{"kind": "orm"}], {"max_per_problem": 2})
+    metrics = artifact.metrics
+    assert sum(metrics["fates"].values()) == world.completions.manifest.rows
+    # Of six, two are wrong and two are the same: three distinct texts, of which two are taken.
+    assert metrics["fates"] == {
+        "rejected": 2 * len(world.problems),
+        "duplicate": len(world.problems),
+        "over_cap": len(world.problems),
+        "selected": 2 * len(world.problems),
+    }
+    assert artifact.manifest.rows == metrics["rows"] == 2 * len(world.problems)
+
+
+def test_a_budget_holds_over_all_parts(world: World) -> None:
+    for balance in ("none", "uniform", "prop2diff"):
+        settings = {"balance": balance, "max_rows": 7, "max_per_problem": 3}
+        artifact = world.selected([{"kind": "orm"}], settings)
+        rows = list(artifact.rows(selection.row_type(SftSelection())))
+        assert len(rows) == artifact.metrics["rows"] <= 7
+        if balance == "uniform":
+            assert len({row.problem_id for row in rows}) == 7
+
+
+def test_dpo_and_grpo_rows_come_from_the_same_verdicts(world: World) -> None:
+    pairs = world.selected([{"kind": "orm"}], {"kind": "dpo", "pairs_per_problem": 2})
+    # One wrong completion of each problem has a text; it is used once.
+    assert pairs.metrics["rows"] == len(world.problems)
+    assert pairs.metrics["groups"] == {"paired": len(world.problems)}
+    drawn = world.selected([{"kind": "orm"}], {"kind": "grpo", "max_rows": 5})
+    assert drawn.metrics["groups"] == {"in_band": 5, "over_cap": len(world.problems) - 5}
+    assert json.dumps(drawn.metrics)

@@ -1,0 +1,85 @@
+"""Trains tiny models into stores of their own: rows in, checkpoint artifacts out."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, replace
+
+import torch
+from safetensors.torch import load_file
+
+from ratchet.identity import ArtifactSpec
+from ratchet.records import SftRow
+from ratchet.store import Store
+from trainers import process, stage, worker_main
+
+
+def make_row(index=0, prompt="user: 1+1\nassistant: ", completion="2", weight=1.0):
+    return SftRow(
+        problem_id=f"p{index}", attempt=0, prompt=prompt, completion=completion, weight=weight
+    )
+
+
+def make_rows(num=24):
+    return [
+        make_row(i, f"user: {i}+1\nassistant: ", "so " * (i % 5) + str(i + 1)) for i in range(num)
+    ]
+
+
+def store_rows(store, rows):
+    def make(workspace):
+        workspace.write_part(0, rows, type(rows[0]) if rows else SftRow)
+        return {}
+
+    settings = {"rows": [list(astuple(row)) for row in rows]}
+    return store.build(ArtifactSpec(stage="select", version=1, settings=settings), make)[0]
+
+
+class Bench:
+    """Trains into a store of its own; by default inside this process, which saves the imports."""
+
+    def __init__(self, root, base, monkeypatch):
+        self.root, self.base, self._patch = root, base, monkeypatch
+        self.steps = []
+        self.log = root / "train.log"
+        self.in_this_process()
+
+    def in_this_process(self):
+        self._patch.setattr(stage, "run_worker", self._run_here)
+
+    def in_a_worker(self):
+        self._patch.setattr(stage, "run_worker", process.run_worker)
+
+    def _run_here(self, launch, follow, warm=None):
+        class Reports:
+            def send(self, event, **content):
+                follow({"event": event, **content})
+
+        worker_main.work(launch.job, Reports())
+
+    def inputs(self, store, rows, **changes):
+        inputs = stage.TrainInputs(
+            rows=store_rows(store, rows),
+            start=self.base,
+            base=self.base,
+            iteration=0,
+            seed=5,
+            log_path=self.log,
+            progress=self.steps.append,
+        )
+        return replace(inputs, **changes)
+
+    def train(self, config, rows, store="store", **changes):
+        store = Store(self.root / store)
+        inputs = self.inputs(store, rows, **changes)
+        return store.build(stage.spec(config, inputs), lambda out: stage.run(config, inputs, out))[
+            0
+        ]
+
+
+def weights_of(artifact, name="model.safetensors"):
+    return load_file(artifact.path / "checkpoint" / name)
+
+
+def assert_same(left, right):
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)

@@ -1,0 +1,222 @@
+"""One DPO training, inside the worker: TRL's trainer on tokenized pairs in a fixed order.
+
+The reference's log-probabilities are computed once, before the first step. So no second model is
+held while training, whatever is trained, and an adapter needs none at all: the weights below it
+are the reference, or it is what it starts as.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from accelerate.utils import gather_object  # type: ignore[import-untyped]
+from datasets import Dataset
+from trl import DPOConfig as TrlConfig
+from trl import DPOTrainer
+from trl.trainer.utils import add_fused_lm_head
+
+from ratchet.policy import Policy
+from ratchet.records import DpoRow
+from trainers.checkpoints import load_model, load_tokenizer, load_weights, peft_config
+from trainers.config import DpoConfig
+from trainers.dpo_loss import PairLogps, PairLosses, pair_losses
+from trainers.dpo_rows import Pair, encode_pairs
+from trainers.plan import Plan, make_plan
+from trainers.planned_trainer import PlannedTrainer
+from trainers.stage import TrainJob
+from trainers.tokens import IGNORED
+from trainers.training import make_repeatable, read_rows, train_and_save, trl_settings
+from trainers.worker import Reporting
+
+
+def train(config: DpoConfig, job: TrainJob, reports: Reporting) -> None:
+    """Train, write the checkpoint and then the metrics.
+
+    Raises:
+        InputError: if the model, the rows or the settings can't make a training.
+        TrainingDiverged: if the loss of a step is no finite number.
+    """
+    policy = Policy(**job.start)
+    make_repeatable(job.seed)
+    trainer = build_trainer(config, job, reports)
+    train_and_save(trainer, policy, config, job)
+
+
+def build_trainer(config: DpoConfig, job: TrainJob, reports: Reporting) -> PlannedDpoTrainer:
+    """The trainer before its first step, the reference computed."""
+    policy = Policy(**job.start)
+    tokenizer = load_tokenizer(policy)
+    encoded = encode_pairs(tokenizer, read_rows(job, DpoRow), config.max_length)
+    plan = make_plan(config, encoded, job)
+    own = {
+        "max_length": None,
+        # The reference is computed with dropout off; an adapter's own is the only one asked for.
+        "disable_dropout": not (config.lora and config.lora.dropout),
+        "precompute_ref_log_probs": True,
+    }
+    return PlannedDpoTrainer(
+        plan,
+        reports,
+        config=config,
+        reference=Reference.of(config, policy, Policy(**job.base)),
+        model=load_model(policy, config),
+        args=trl_settings(TrlConfig, config, plan, job, own),
+        train_dataset=_dataset(plan),
+        processing_class=tokenizer,
+        peft_config=peft_config(policy, config),
+    )
+
+
+def _dataset(plan: Plan[Pair]) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "prompt_ids": [pair.prompt_ids for pair in plan.examples],
+            "chosen_ids": [pair.chosen_ids for pair in plan.examples],
+            "rejected_ids": [pair.rejected_ids for pair in plan.examples],
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where the reference's weights are found.
+
+    `model`: in the model that is about to be trained; `below_adapter`: there, with its adapter
+    switched off; `base`: nowhere yet, so the base model is loaded and let go again.
+    """
+
+    place: Literal["model", "below_adapter", "base"]
+    base: Policy
+
+    @classmethod
+    def of(cls, config: DpoConfig, start: Policy, base: Policy) -> Reference:
+        """The place where the policy that `config.reference` names is found."""
+        has_base_below = config.lora and (start.model, start.revision) == (
+            base.model,
+            base.revision,
+        )
+        if config.reference == "base" and start.fingerprint != base.fingerprint:
+            return cls("below_adapter" if has_base_below else "base", base)
+        is_new_adapter = config.lora and start.adapter is None
+        return cls("below_adapter" if is_new_adapter else "model", base)
+
+
+class PlannedDpoTrainer(PlannedTrainer, DPOTrainer):  # type: ignore[misc]
+    """TRL's trainer with our reference and our loss.
+
+    TRL 1.16 averages its NLL term over all tokens of a micro-batch (`loss_type="sft"`), where that
+    of iterative RPO is per pair; its `sigmoid` takes no label smoothing; and it keeps a reference
+    of all weights in memory, or writes its log-probabilities to a cache on disk.
+    """
+
+    def __init__(
+        self,
+        plan: Plan[Pair],
+        reports: Reporting,
+        *,
+        config: DpoConfig,
+        reference: Reference,
+        **arguments: Any,
+    ) -> None:
+        self.config = config
+        self.reference = reference
+        super().__init__(plan, reports, **arguments)
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
+        """The dataset with the reference's log-probabilities of each pair that is trained on."""
+        if "ref" in getattr(self.model, "peft_config", {}):
+            # TRL's copy of an adapter that is gone on with. Its start is measured here and now.
+            self.model.delete_adapter("ref")
+        needed = sorted(set(self.plan.order), key=lambda row: (len(self.plan.examples[row]), row))
+        with self._reference_model() as model:
+            logps = self._score(model, dataset, needed, batch_size)
+        unused = (float("nan"), float("nan"))
+        pairs = [logps.get(row, unused) for row in range(len(dataset))]
+        dataset = dataset.add_column("ref_chosen_logps", [chosen for chosen, _ in pairs])
+        return dataset.add_column("ref_rejected_logps", [rejected for _, rejected in pairs])
+
+    @contextmanager
+    def _reference_model(self) -> Iterator[Any]:
+        """The reference, ready to be asked; a base model that was loaded is gone afterwards."""
+        model = self.model
+        if self.reference.place == "base":
+            model = load_weights(self.reference.base, self.config)
+            add_fused_lm_head(model)
+            if not getattr(model, "is_quantized", False):
+                model.to(self.args.device)
+        switch: AbstractContextManager[Any] = nullcontext()
+        if self.reference.place == "below_adapter":
+            switch = model.disable_adapter()
+        was_training = model.training
+        model.eval()
+        with switch:
+            yield model
+        model.train(was_training)
+
+    @torch.no_grad()
+    def _score(
+        self, model: Any, dataset: Dataset, rows: Sequence[int], at_once: int
+    ) -> dict[int, tuple[float, float]]:
+        """(chosen, rejected) log-probabilities by row; the devices share the rows."""
+        mine = rows[self.accelerator.process_index :: self.accelerator.num_processes]
+        found: list[tuple[int, float, float]] = []
+        for start in range(0, len(mine), at_once):
+            batch = mine[start : start + at_once]
+            inputs = self._prepare_inputs(self.data_collator([dataset[row] for row in batch]))
+            with self.accelerator.autocast():
+                chosen, rejected = _sums(self._forward(model, inputs))
+            found += zip(batch, chosen.tolist(), rejected.tolist(), strict=True)
+        return {row: (chosen, rejected) for row, chosen, rejected in gather_object(found)}
+
+    def _forward(self, model: Any, inputs: dict[str, Any], **named: Any) -> Any:
+        """TRL's fused head: `log_probs` of shape (2 x pairs, length), 0 on what is no completion.
+
+        The chosen sides come first.
+        """
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
+        return model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            labels=labels,
+            use_cache=False,
+            fused_lm_head=True,
+            **named,
+        )
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+        routing = {"output_router_logits": True} if self.aux_loss_enabled else {}
+        outputs = self._forward(model, inputs, **routing)
+        chosen, rejected = _sums(outputs)
+        lengths = inputs["completion_mask"].sum(dim=1).chunk(2)
+        logps = PairLogps(
+            chosen, rejected, inputs["ref_chosen_logps"], inputs["ref_rejected_logps"], *lengths
+        )
+        pairs = pair_losses(self.config, logps)
+        self._note(pairs)
+        loss = pairs.loss.mean()
+        if self.aux_loss_enabled:
+            loss = loss + self.router_aux_loss_coef * outputs.aux_loss
+        return (loss, outputs) if return_outputs else loss
+
+    def _note(self, pairs: PairLosses) -> None:
+        margin = pairs.chosen_reward - pairs.rejected_reward
+        self.note("reward_margin", margin.mean())
+        self.note("reward_accuracy", (margin > 0).float().mean())
+        self.note("chosen_reward", pairs.chosen_reward.mean())
+        self.note("chosen_nll", pairs.chosen_nll.mean())
+
+    def metrics(self) -> dict[str, Any]:
+        return {**super().metrics(), "reference": self.config.reference}
+
+
+def _sums(outputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """(chosen, rejected) sums over each completion, in float32."""
+    chosen, rejected = outputs.log_probs.float().sum(dim=1).chunk(2)
+    return chosen, rejected

@@ -1,0 +1,61 @@
+"""Whether this machine has what a trainer's settings ask for; found without importing torch."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from ratchet.errors import InputError
+from trainers.base_config import TrainerBase
+from trainers.config import GrpoConfig
+from trainers.process import Devices, find_devices
+
+
+def check_environment(config: TrainerBase) -> Devices:
+    """The devices to train on.
+
+    Raises:
+        InputError: if there are too few GPUs, or a library is missing that the settings need.
+    """
+    devices = find_devices(config.devices)
+    lacks = [
+        *_quantization_lacks(config, devices),
+        *_liger_lacks(config, devices),
+        *_vllm_lacks(config, devices),
+    ]
+    if lacks:
+        raise InputError("\n".join(lacks))
+    return devices
+
+
+def _quantization_lacks(config: TrainerBase, devices: Devices) -> list[str]:
+    if config.lora is None or config.lora.quantize == "none":
+        return []
+    asked = f'trainer.lora.quantize = "{config.lora.quantize}"'
+    if not devices.gpus:
+        return [f'{asked} needs a GPU, and none is visible; set it to "none"']
+    if find_spec("bitsandbytes") is None:
+        return [f'{asked} needs bitsandbytes; pip install bitsandbytes, or set it to "none"']
+    return []
+
+
+def _liger_lacks(config: TrainerBase, devices: Devices) -> list[str]:
+    if not config.liger:
+        return []
+    if not devices.gpus:
+        return ["trainer.liger = true needs a GPU, and none is visible; set it to false"]
+    if find_spec("liger_kernel") is None:
+        return [
+            "trainer.liger = true needs liger-kernel; pip install liger-kernel, or set it to false"
+        ]
+    return []
+
+
+def _vllm_lacks(config: TrainerBase, devices: Devices) -> list[str]:
+    if not isinstance(config, GrpoConfig) or config.generation == "transformers":
+        return []
+    asked = f'trainer.generation = "{config.generation}"'
+    if not devices.gpus:
+        return [f'{asked} needs a GPU, and none is visible; set it to "transformers"']
+    if find_spec("vllm") is None:
+        return [f'{asked} needs vllm; pip install vllm, or set it to "transformers"']
+    return []

@@ -1,0 +1,48 @@
+"""The process that exports: `python -m trainers.export_worker JOB.json`.
+
+Merges an adapter into its model where asked to, and writes safetensors in one precision, with the
+tokenizer's own files.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import peft
+import torch
+from transformers import AutoModelForCausalLM
+
+from ratchet.files import read_json
+from ratchet.policy import Policy
+from trainers.checkpoints import add_tokenizer
+from trainers.export import ExportJob
+
+
+def write(job: ExportJob) -> None:
+    """Fill `job.folder`, which must be there and empty."""
+    policy, folder = Policy(**job.policy), Path(job.folder)
+    if job.merged:
+        _write_merged(policy, folder, job.dtype)
+    else:
+        assert policy.adapter is not None
+        shutil.copytree(policy.adapter, folder, dirs_exist_ok=True)
+
+
+def _write_merged(policy: Policy, folder: Path, dtype: str) -> None:
+    # Merged in float32: rounding the sum once loses less than adding to rounded weights.
+    model = AutoModelForCausalLM.from_pretrained(
+        policy.model,
+        revision=policy.revision,
+        trust_remote_code=policy.trust_remote_code,
+        dtype=torch.float32,
+    )
+    if policy.adapter is not None:
+        model = peft.PeftModel.from_pretrained(model, policy.adapter).merge_and_unload()
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
+    add_tokenizer(policy, folder)
+
+
+if __name__ == "__main__":
+    write(ExportJob(**read_json(Path(sys.argv[1]))))

@@ -1,0 +1,162 @@
+"""What our trainers add to TRL's: a planned order, a history of steps, a stop at a bad loss."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+from transformers import Trainer, TrainerCallback
+
+from ratchet.faults import crash_point
+from ratchet.files import read_json, write_json
+from trainers.batches import BatchSplit
+from trainers.plan import Plan
+from trainers.process import TrainingDiverged
+from trainers.worker import Reporting
+
+_REPORT_SECONDS = 0.2
+_SAVED = "ratchet.json"
+"""Written into a saved state when the state is whole; holds the history up to there."""
+
+LOSS = "train_loss"
+
+
+class PlannedTrainer(Trainer):  # type: ignore[misc]
+    """Put before one of TRL's trainers among a class's bases.
+
+    `history` holds a value per step and name, on this device: the loss, and what a subclass notes.
+    """
+
+    def __init__(self, plan: Plan[Any], reports: Reporting, **arguments: Any) -> None:
+        self.plan = plan
+        self.history: dict[str, list[torch.Tensor]] = defaultdict(list)
+        self._step_values: dict[str, torch.Tensor | float] = defaultdict(float)
+        reporter = _Reporter(self, reports)
+        super().__init__(**arguments, callbacks=[reporter])
+        _check_split(plan.split, self.args.world_size)
+
+    def tokens(self, step: int) -> int:
+        """Tokens of a step that is done, counted from 0."""
+        return self.plan.tokens(step)
+
+    def note(self, name: str, value: torch.Tensor) -> None:
+        """Add a micro-batch's mean to the step's."""
+        self._step_values[name] += value.detach() / self.plan.split.accumulation_steps
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        return _FixedOrder(self.plan.order)
+
+    def training_step(self, *arguments: Any, **named: Any) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(*arguments, **named)
+        if not torch.isfinite(loss):
+            self._stop_at(loss.item())
+        self._step_values[LOSS] += loss
+        if self.accelerator.sync_gradients:
+            for name, value in self._step_values.items():
+                self.history[name].append(torch.as_tensor(value))
+            self._step_values.clear()
+        return loss
+
+    def _stop_at(self, loss: float) -> None:
+        step = self.state.global_step
+        rows = self.plan.step_rows(step)
+        raise TrainingDiverged(
+            f"the loss of step {step + 1} of {self.plan.steps} is {loss}, so the weights are lost; "
+            "the incumbent stays as it is. Lower trainer.learning_rate, or look at the step's rows "
+            f"({rows[0].NAMES}): {', '.join(row.name for row in rows)}"
+        )
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        # TRL writes a model card here; a training's state needs none.
+        Trainer._save_checkpoint(self, model, trial)
+        if self.is_world_process_zero():
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            history = {name: [float(v) for v in values] for name, values in self.history.items()}
+            write_json(folder / _SAVED, history)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        for name, values in read_json(Path(resume_from_checkpoint) / _SAVED).items():
+            self.history[name][:] = [torch.tensor(value) for value in values]
+
+    def metrics(self) -> dict[str, Any]:
+        """Counts, and each value of the history over the first and the last tenth of the steps.
+
+        A step's value is the mean over the devices: every process has to call this.
+        """
+        metrics = self.plan.metrics()
+        for name, values in self.history.items():
+            on_device = torch.stack(values).to(self.args.device)
+            steps = self.accelerator.reduce(on_device, reduction="mean").tolist()
+            tenth = max(1, len(steps) // 10)
+            metrics[f"{name}_first"] = _mean(steps[:tenth])
+            metrics[f"{name}_last"] = _mean(steps[-tenth:])
+        return metrics
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    """Over the steps that have a value; None if none has."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else None
+
+
+def saved_state(folder: Path) -> str | None:
+    """The newest state that was saved whole."""
+    whole = [path.parent for path in folder.glob(f"checkpoint-*/{_SAVED}")]
+    newest = max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
+    return str(newest) if newest else None
+
+
+def _check_split(split: BatchSplit, processes: int) -> None:
+    """A launcher that starts fewer processes than asked would shrink the batch in silence."""
+    if processes != split.devices:
+        raise RuntimeError(
+            f"{processes} processes train, but batch_size={split.batch_size} was split over "
+            f"{split.devices} devices; set trainer.devices to the number that can be used"
+        )
+
+
+class _FixedOrder(Sampler[int]):
+    """Row indices as they were planned."""
+
+    def __init__(self, order: Sequence[int]) -> None:
+        self._order = order
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+
+class _Reporter(TrainerCallback):  # type: ignore[misc]
+    """Tells the parent how far the training is, a few times a second."""
+
+    def __init__(self, trainer: PlannedTrainer, reports: Reporting) -> None:
+        self._trainer = trainer
+        self._reports = reports
+        self._tokens = 0
+        self._last = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._tokens = sum(self._trainer.tokens(step) for step in range(state.global_step))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        crash_point("train_step")
+        total = self._trainer.plan.steps
+        self._tokens += self._trainer.tokens(state.global_step - 1)
+        is_last = state.global_step == total
+        if not state.is_world_process_zero or not (is_last or self._is_due()):
+            return
+        self._last = time.monotonic()
+        done, loss = state.global_step, float(self._trainer.history[LOSS][-1])
+        self._reports.send("step", done=done, total=total, tokens=self._tokens, loss=loss)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._last >= _REPORT_SECONDS

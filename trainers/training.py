@@ -1,0 +1,113 @@
+"""What every kind of training does inside the worker, around TRL's trainer."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow.parquet as pq
+import torch
+
+from ratchet.errors import InputError
+from ratchet.faults import crash_point
+from ratchet.files import write_json
+from ratchet.policy import Policy
+from ratchet.records import RowT, from_table
+from trainers.base_config import TrainerBase
+from trainers.checkpoints import compute_dtype, save_checkpoint
+from trainers.plan import Plan
+from trainers.planned_trainer import PlannedTrainer, saved_state
+from trainers.stage import TrainJob
+
+
+def holds_device() -> bool:
+    """Whether a finished training leaves device memory taken until this process ends."""
+    return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
+
+
+def read_rows(job: TrainJob, row_type: type[RowT]) -> list[RowT]:
+    """The job's training rows."""
+    return [row for path in job.rows for row in from_table(pq.read_table(path), row_type)]
+
+
+def make_repeatable(seed: int) -> None:
+    """Seed what draws at random before TRL seeds for itself: the loading of the model."""
+    random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def train_and_save(
+    trainer: PlannedTrainer, policy: Policy, config: TrainerBase, job: TrainJob
+) -> None:
+    """Train or go on, write the checkpoint and then the metrics.
+
+    Raises:
+        TrainingDiverged: if the loss of a step is no finite number.
+    """
+    before = time.time()
+    trainer.train(resume_from_checkpoint=saved_state(Path(job.state_folder)))
+    trained = time.time()
+    save_checkpoint(trainer, policy, Path(job.checkpoint), config)
+    crash_point("train_saved")
+    metrics = trainer.metrics()
+    if trainer.is_world_process_zero():
+        metrics["startup_seconds"] = round(before - job.started_at, 3)
+        metrics["train_seconds"] = round(trained - before, 3)
+        metrics["save_seconds"] = round(time.time() - trained, 3)
+        write_json(Path(job.result), metrics)
+
+
+SettingsT = TypeVar("SettingsT")
+
+
+def trl_settings(
+    of: type[SettingsT],
+    config: TrainerBase,
+    plan: Plan[Any],
+    job: TrainJob,
+    own: Mapping[str, Any],
+) -> SettingsT:
+    """Our settings in TRL's words: what all kinds have, the kind's own, and the user's `args`.
+
+    Raises:
+        InputError: if TRL or transformers refuse them.
+    """
+    try:
+        return of(**{**_shared(config, plan, job), **own, **config.args})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the settings under trainer can't be used by TRL: {error}") from None
+
+
+def _shared(config: TrainerBase, plan: Plan[Any], job: TrainJob) -> dict[str, Any]:
+    trackers = list(config.report_to)
+    return {
+        "output_dir": job.state_folder,
+        "per_device_train_batch_size": plan.split.device_batch_size,
+        "gradient_accumulation_steps": plan.split.accumulation_steps,
+        "max_steps": plan.steps,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.lr_scheduler,
+        "warmup_steps": math.ceil(config.warmup_ratio * plan.steps),
+        "optim": config.optimizer,
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "seed": job.seed,
+        "bf16": compute_dtype(config) == torch.bfloat16,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "use_liger_kernel": config.liger,
+        "report_to": trackers or "none",
+        "logging_strategy": "steps" if trackers else "no",
+        # The loss is checked at every step, by PlannedTrainer, which stops instead of hiding it.
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+        "save_strategy": "steps" if config.save_steps else "no",
+        "save_steps": config.save_steps or plan.steps,
+        # Two, because the newest may be torn by a kill.
+        "save_total_limit": 2,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        "ddp_find_unused_parameters": False,
+    }
