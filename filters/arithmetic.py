@@ -42,7 +42,7 @@ class Arithmetic:
         return Mark(
             accepted,
             "equations_hold" if accepted else "wrong_equation",
-            1 - len(wrong) / len(equations),
+            (len(equations) - len(wrong)) / len(equations),
             _shortened(wrong[0].text) if wrong else None,
         )
 

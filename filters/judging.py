@@ -40,7 +40,13 @@ class Judge:
     """Applies filters to groups. `rules[i]` is None where the marks are made elsewhere."""
 
     def __init__(self, configs: Sequence[FilterBase], rules: Sequence[Filter | None]) -> None:
-        self._steps = list(zip(configs, rules, strict=True))
+        across = [rule for rule in rules if isinstance(rule, SetFilter)]
+        self._across = across[0] if across else None
+        self._steps = [
+            (config, None if rule is None else marker_of(rule))
+            for config, rule in zip(configs, rules, strict=True)
+            if not isinstance(rule, SetFilter)
+        ]
 
     def judge(self, problem: Problem, group: Sequence[Completion], known: Known) -> Judged:
         """Every filter's marks on `group`; `known` holds those that were made elsewhere, by name.
@@ -51,14 +57,10 @@ class Judge:
         standing = [completion.finish_reason != "error" for completion in group]
         marks: list[list[Mark]] = []
         verdicts: dict[str, list[Verdict]] = {}
-        sketches: list[Any] = []
-        for config, rule in self._steps:
-            shown = [group[at] for at in sound]
+        shown = [group[at] for at in sound]
+        for config, marker in self._steps:
             view = Group(problem, shown, verdicts, [standing[at] for at in sound])
-            if isinstance(rule, SetFilter):
-                sketches = _spread(_sketches(rule, view), sound, [None] * len(group))
-                break
-            made = [known[config.label][at] for at in sound] if rule is None else marked(rule, view)
+            made = marker(view) if marker else [known[config.label][at] for at in sound]
             row = _spread(made, sound, [_failed(completion) for completion in group])
             marks.append(row)
             verdicts[config.label] = [
@@ -69,19 +71,35 @@ class Judge:
                 standing = [
                     stands and mark.accepted for stands, mark in zip(standing, row, strict=True)
                 ]
+        if self._across is None:
+            return Judged(marks, standing, [])
+        view = Group(problem, shown, verdicts, [standing[at] for at in sound])
+        sketches = _spread(_sketches(self._across, view), sound, [None] * len(group))
         return Judged(marks, standing, sketches)
 
 
-def marked(rule: CompletionFilter | GroupFilter, group: Group) -> list[Mark]:
-    """A filter's marks on one group; what it raises is a mark too."""
+Marker = Callable[[Group], list[Mark]]
+
+
+def marker_of(rule: CompletionFilter | GroupFilter) -> Marker:
+    """What makes a filter's marks on one group; what the filter raises is a mark too.
+
+    Decided once: to ask a class for its Protocol takes longer than many a filter.
+    """
     if isinstance(rule, CompletionFilter):
-        one = rule
-        return [
-            _guarded(lambda c=completion: one.mark(group.problem, c))  # type: ignore[misc]
-            for completion in group.completions
-        ]
-    whole = rule
-    marks = _within_bounds(lambda: whole.mark_group(group))
+        return lambda group: _marked_each(rule, group)
+    return lambda group: _marked_whole(rule, group)
+
+
+def _marked_each(rule: CompletionFilter, group: Group) -> list[Mark]:
+    return [
+        _guarded(lambda c=completion: rule.mark(group.problem, c))  # type: ignore[misc]
+        for completion in group.completions
+    ]
+
+
+def _marked_whole(rule: GroupFilter, group: Group) -> list[Mark]:
+    marks = _within_bounds(lambda: rule.mark_group(group))
     count = len(group.completions)
     if isinstance(marks, Mark):
         return [marks] * count

@@ -17,6 +17,7 @@ from ratchet.equations_text import MARK, plain
 MAX_CHARS = 100_000
 """Characters of a text that are read; equations beyond them are not found."""
 
+_COMPUTES = re.compile(r".[-+*/^(]")
 _ZEROS = re.compile(r"(\.[0-9]*?)0+(?![0-9])")
 _NO_ZERO = re.compile(r"(?<![0-9])\.(?=[0-9])")
 _BRACKETED = re.compile(r"\(([0-9.]+)\)")
@@ -73,8 +74,8 @@ def signature(text: str) -> str:
     for equation in checkable:
         if not equation.in_mark:
             end = equation.end
-        elif equation.start < end:
-            continue  # a mark inside an equation of the text says the same in other words
+        elif equation.start < end or not _COMPUTES.search(equation.lhs):
+            continue  # the text around the mark says the same, or it is `<<5=5>>`
         kept.append(_normal(equation.lhs) + "=" + _normal(equation.rhs))
     return ";".join(kept)
 

@@ -65,7 +65,7 @@ _CUT_BEFORE = re.compile(
 _TERM_BEFORE = re.compile(r"[\w)\]] ?\Z")
 _FACTOR_BEFORE = re.compile(rf"(?:[\d)\]]|(?<!{LETTER}){LETTER}) *\Z")
 _CUT_AFTER = re.compile(
-    rf"[ \t]*(?:{_TIMES_OR_PLUS}|_|\.? *√|\([ \t]*(?:[-(√\d]|[A-Za-z]\))"
+    rf"{_GAP}(?:{_TIMES_OR_PLUS}|_|\.?{_GAP}√|\({_GAP}(?:[-(√\d]|[A-Za-z]\))"
     rf"|[-{MINUS}] ?(?:[$(\d√]|{LETTER}(?![\w'’]))|[xX] ?[\d(])|(?<=\d) \d{{3}}(?!\d)"
 )
 
@@ -106,7 +106,7 @@ class Side:
     @property
     def without_percent(self) -> list[str]:
         """The tokens, percent signs left out."""
-        return [token.rstrip("% \t") if "%" in token else token for token in self.tokens]
+        return [token.rstrip("%… .\t") if "%" in token else token for token in self.tokens]
 
 
 def find_pairs(text: str) -> Iterator[tuple[Side, str, Side]]:
@@ -133,6 +133,7 @@ def _sides(text: str, chain: re.Match[str]) -> tuple[list[Side], list[str]]:
         side.runs_on = True
     sides.append(_side(text, at, end))
     sides[0].opens = True
+    _drop_open_brackets(sides[0].tokens, sides[-1].tokens)
     sides[0].cut = _is_cut_before(text[max(0, start - LOOK_BACK) : start], written)
     sides[-1].cut = _CUT_AFTER.match(text, end) is not None
     return sides, signs
@@ -141,6 +142,14 @@ def _sides(text: str, chain: re.Match[str]) -> tuple[list[Side], list[str]]:
 def _side(text: str, start: int, end: int) -> Side:
     inside = text[start:end]
     return Side(start, end, inside, tokens_of(inside), _LETTER.findall(text, start, end + 1))
+
+
+def _drop_open_brackets(first: list[str], last: list[str]) -> None:
+    """Takes away the brackets around a whole run, `(3 * 4 = 12)`."""
+    while first[0] == "(" and first.count("(") > first.count(")"):
+        del first[0]
+    while last[-1] == ")" and last.count(")") > last.count("("):
+        del last[-1]
 
 
 def _is_cut_before(before: str, written: str) -> bool:

@@ -18,8 +18,8 @@ MIN_ROUNDED_DIGITS = 2
 """A rounded decimal has this many digits after its leading zeros: 1/3 = .33, but not .3."""
 FLOAT_DIGITS = 12
 """A decimal of more characters may be a float's."""
-FLOAT_PRECISION = 9
-"""Digits to which sides are compared that may have floats."""
+FLOAT_PRECISION = Fraction(1, 10**9)
+"""How far sides that may have floats may differ, as a share of the right one."""
 SHORT_UNITS = frozenset("mgshLl")
 """Letters that a result may carry where its terms carry none; others are unknowns."""
 NEARBY = 60
@@ -99,7 +99,7 @@ def _second_look(
     if right.runs_on and not right.is_number and _value(right.tokens[:1]) == a:
         return True
     if any("." in token and len(token) > FLOAT_DIGITS for token in left.tokens + right.tokens):
-        return abs(Fraction(a) - b) < abs(Fraction(b)) / 10**FLOAT_PRECISION
+        return abs(Fraction(a) - b) < abs(Fraction(b)) * FLOAT_PRECISION
     if not right.is_number:
         return False
     written = right.without_percent[-1]

@@ -33,8 +33,8 @@ AND_NUMBER = r"(?:[$(0-9]|\.[0-9])"
 
 _TOKEN = re.compile(
     rf"(?:[ \t$]++|(?!of ){LETTER}{{2,}}+)++"
-    rf"|({MIXED}|{NUMBER}(?:[ \t]*+%)?+|\*\*|[*^()\[\]%+{TIMES}{DIVIDED}]|[-{MINUS}](?!{LETTER})"
-    rf"|/(?! ?{LETTER})|[xX](?=[ \t]*+{AND_NUMBER})|(?<=[0-9)\]])[²³]"
+    rf"|({MIXED}|{NUMBER}(?:(?:…|\.\.\.)?+[ \t]*+%)?+|\*\*|[*^()\[\]%+{TIMES}{DIVIDED}]"
+    rf"|[-{MINUS}](?!{LETTER})|/(?! ?{LETTER})|[xX](?=[ \t]*+{AND_NUMBER})|(?<=[0-9)\]])[²³]"
     rf"|(?<=[0-9)%] )of(?= (?:the )?{AND_NUMBER}))"
 )
 """Words, or, as the group, what is read."""
@@ -62,7 +62,7 @@ def number_of(token: str) -> Number:
     if len(token) > 2 * MAX_DIGITS or not ("0" <= token[0] <= "9" or token[0] == "."):
         raise NotArithmetic(token)
     if token[-1] == "%":
-        return divide(number_of(token[:-1].rstrip()), 100)
+        return divide(number_of(token[:-1].rstrip("… .\t")), 100)
     if " " in token:
         whole, _, part = token.replace("and ", "").partition(" ")
         top, _, bottom = part.partition("/")

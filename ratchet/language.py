@@ -16,40 +16,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratchet.scripts import Segment, languages_in, require_language, script_of, segments_of
-
-PIVOTS = {
-    "latin": ("de", "en", "es", "fr", "it", "pt", "sw"),
-    "cyrillic": ("bg", "ru", "sr", "uk"),
-    "arabic": ("ar", "fa", "ur"),
-    "devanagari": ("hi", "mr"),
-}
-"""Languages whose full models are loaded once a text is written in their script."""
-KIN = tuple(
-    frozenset(codes.split())
-    for codes in ("bs hr sr", "cs sk", "da nb nn", "id ms", "st tn", "xh zu")
+from ratchet.language_words import (
+    CERTAIN_NATS,
+    MIN_WORDS,
+    NATS_PER_LOGIT,
+    PIVOTS,
+    Contest,
+    Evidence,
+    word_keys,
 )
-"""Languages too close to be told apart in a sentence; none is foreign to another of its group."""
+from ratchet.scripts import Segment, languages_in, require_language, script_of, segments_of
 
 DEFAULT_MIN_CONFIDENCE = 0.8
 DEFAULT_MIN_LETTERS = 12
 
-NATS_PER_LOGIT = 4.0
-"""Evidence is divided by this to give a confidence, as a word's n-grams overlap. So chosen that at
-0.8 about 1 in 100 of GSM8K's solutions has a sentence that is wrongly held foreign."""
-TRIGRAM_WEIGHT = 0.5
-"""Of the trigrams' evidence, which errs about as often at twice the nats."""
-SURE_NATS_PER_WORD = 2.0
-"""A sentence that leads by so much needs no trigrams; 9 of 10 in GSM8K lead so."""
-MAX_NATS_PER_WORD = 8.0
-CERTAIN_NATS = 100.0
-"""What the script alone decides."""
-NAME_WEIGHT = 0.5
-"""Of a word in capitals inside a sentence: a name says little of the language around it."""
-MIN_WORDS = 2
-"""A sentence of fewer different words is not judged by them; "gallons" may be French."""
-MAX_KNOWN_WORDS = 50_000
-"""Words whose evidence is kept, for each set of languages: about 20 MB."""
 
 _KANA = range(0x3041, 0x3100)
 _ONLY_CHINESE = frozenset("是们這这個个們么麼吗嗎呢给还让买卖钱錢说說时间问题她它您")
@@ -112,8 +92,8 @@ class LanguageJudge:
         self._candidates = None if candidates is None else tuple(map(require_language, candidates))
         self._foreign_lead = -_nats(min_confidence)
         self._min_letters = min_letters
-        self._evidence: dict[tuple[bool, tuple[str, ...]], _Evidence] = {}
-        self._contests: dict[str, _Contest] = {}
+        self._evidence: dict[tuple[bool, tuple[str, ...]], Evidence] = {}
+        self._contests: dict[str, Contest] = {}
 
     def detect(self, text: str) -> tuple[str | None, float]:
         """The language of most of a text, ISO 639-1, and the confidence in it.
@@ -174,7 +154,7 @@ class LanguageJudge:
             return _cjk_lead(segment.text, wanted)
         if segment.script not in PIVOTS:
             return CERTAIN_NATS
-        keys = _keys([segment])
+        keys = word_keys([segment])
         return self._contest(wanted).lead(keys)[0] if len(keys) >= MIN_WORDS else 0.0
 
     def _detect(self, segments: Sequence[Segment]) -> tuple[str | None, float]:
@@ -189,7 +169,7 @@ class LanguageJudge:
             return _cjk_language("".join(segment.text for segment in main)), 1.0
         if script not in PIVOTS:
             return languages_in(script)[0], 1.0
-        return self._detect_by_words(script, _keys(main))
+        return self._detect_by_words(script, word_keys(main))
 
     def _detect_by_words(self, script: str, keys: Sequence[str]) -> tuple[str | None, float]:
         codes = self._full_codes(script)
@@ -203,114 +183,24 @@ class LanguageJudge:
             lead, rival = rare
         return (rival, _confidence(-lead)) if lead < 0 else (best, _confidence(lead))
 
-    def _contest(self, wanted: str) -> _Contest:
+    def _contest(self, wanted: str) -> Contest:
         if wanted not in self._contests:
             script = script_of(wanted)
             full = tuple(sorted({*self._full_codes(script), wanted}))
             trigrams = None
             if self._candidates is None:
                 trigrams = self._evidence_of(languages_in(script), full=False)
-            self._contests[wanted] = _Contest(wanted, self._evidence_of(full, full=True), trigrams)
+            self._contests[wanted] = Contest(wanted, self._evidence_of(full, full=True), trigrams)
         return self._contests[wanted]
 
     def _full_codes(self, script: str) -> tuple[str, ...]:
         codes = PIVOTS[script] if self._candidates is None else self._candidates
         return tuple(sorted(code for code in codes if script_of(code) == script))
 
-    def _evidence_of(self, codes: tuple[str, ...], full: bool) -> _Evidence:
+    def _evidence_of(self, codes: tuple[str, ...], full: bool) -> Evidence:
         if (full, codes) not in self._evidence:
-            self._evidence[full, codes] = _Evidence(codes, full)
+            self._evidence[full, codes] = Evidence(codes, full)
         return self._evidence[full, codes]
-
-
-class _Contest:
-    """One wanted language against the others of its script."""
-
-    def __init__(self, wanted: str, full: _Evidence, trigrams: _Evidence | None) -> None:
-        kin = next((group for group in KIN if wanted in group), frozenset((wanted,)))
-        self._full = full
-        self._at = full.codes.index(wanted)
-        self._others = [at for at, code in enumerate(full.codes) if code not in kin]
-        self._trigrams = None
-        if trigrams is not None:
-            self._trigrams = trigrams
-            self._trigrams_at = trigrams.codes.index(wanted)
-            known = kin.union(full.codes)
-            self._rest = [at for at, code in enumerate(trigrams.codes) if code not in known]
-
-    def lead(self, keys: Sequence[str]) -> tuple[float, str | None]:
-        """Nats by which the words speak for the wanted language, and the likeliest other one."""
-        if not self._others:
-            return CERTAIN_NATS, None
-        totals = self._full.totals(keys)
-        best = max(self._others, key=totals.__getitem__)
-        lead = (totals[self._at] - totals[best], self._full.codes[best])
-        if lead[0] >= SURE_NATS_PER_WORD * len(keys):
-            return lead
-        return min(lead, self.rare_lead(keys))
-
-    def rare_lead(self, keys: Sequence[str]) -> tuple[float, str]:
-        """The same by trigrams, against the languages whose full models aren't loaded."""
-        if self._trigrams is None or not self._rest:
-            return CERTAIN_NATS, ""
-        totals = self._trigrams.totals(keys)
-        best = max(self._rest, key=totals.__getitem__)
-        lead = totals[self._trigrams_at] - totals[best]
-        return TRIGRAM_WEIGHT * lead, self._trigrams.codes[best]
-
-
-class _Evidence(dict[str, tuple[float, ...]]):
-    """Word -> the nats by which each language falls behind the word's likeliest."""
-
-    def __init__(self, codes: tuple[str, ...], full: bool) -> None:
-        from lingua import IsoCode639_1, LanguageDetectorBuilder
-
-        super().__init__()
-        self.codes = codes
-        self._full = full
-        self._detector = None
-        if len(codes) > 1:  # lingua refuses a single language
-            isos = [IsoCode639_1.from_str(code) for code in codes]
-            builder = LanguageDetectorBuilder.from_iso_codes_639_1(*isos)
-            self._detector = (builder if full else builder.with_low_accuracy_mode()).build()
-
-    def totals(self, keys: Sequence[str]) -> list[float]:
-        """The sum over words, one number for each of `codes`."""
-        return [sum(column) for column in zip(*[self[key] for key in keys], strict=True)]
-
-    def __missing__(self, word: str) -> tuple[float, ...]:
-        if len(self) >= MAX_KNOWN_WORDS:
-            self.clear()
-        self[word] = found = self._look_up(word)
-        return found
-
-    def _look_up(self, word: str) -> tuple[float, ...]:
-        nothing = (0.0,) * len(self.codes)
-        if self._detector is None:
-            return nothing
-        values = self._detector.compute_language_confidence_values(word.lower())
-        if (top := values[0].value) <= 0:  # no word, or too short for trigrams
-            return nothing
-        # Full models: lingua divides a text's evidence by the number of its different letters.
-        sharpness = len(set(word)) if self._full else 1
-        weight = NAME_WEIGHT if word[0].isupper() else 1.0
-        nats = {
-            value.language.iso_code_639_1.name.lower(): sharpness * math.log(value.value / top)
-            for value in values
-            if value.value > 0
-        }
-        lowest = -MAX_NATS_PER_WORD
-        # Rounded, as lingua's last digits differ from call to call.
-        return tuple(round(weight * max(nats.get(code, lowest), lowest), 3) for code in self.codes)
-
-
-def _keys(segments: Sequence[Segment]) -> list[str]:
-    """The different words; the first of a sentence without its capital."""
-    keys: dict[str, None] = {}
-    for segment in segments:
-        keys[segment.words[0].lower()] = None
-        keys.update(dict.fromkeys(segment.words[1:]))
-    return list(keys)
 
 
 def _is_prose(segment: Segment) -> bool:
