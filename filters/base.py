@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import Field
 
 from ratchet.config import Config
-from ratchet.records import Completion, Problem, Verdict
+from ratchet.records import Completion, Problem
 
 Mode = Literal["require", "mark"]
 """`require`: what this filter rejects can't be selected; `mark`: its verdict is only recorded."""
@@ -36,9 +36,8 @@ class FilterBase(Config):
         return self.name or self.kind
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """One filter's decision on one completion.
+class Mark(NamedTuple):
+    """One filter's decision on one completion. A tuple, as millions travel between processes.
 
     `reason` is a stable code, also where the completion is accepted; `reward` is the number that
     the filter judged by, None where there is none; `note` says more to a person, e.g. the equation
@@ -56,13 +55,13 @@ class Mark:
 class Group:
     """The completions of one problem in one iteration, with what the filters before said of them.
 
-    `verdicts` is by filter name, each list in the order of `completions`; `standing[j]` tells
-    whether every required filter so far accepted completion j.
+    `marks` is by filter name, each list in the order of `completions`; `standing[j]` tells whether
+    every required filter so far accepted completion j.
     """
 
     problem: Problem
     completions: Sequence[Completion]
-    verdicts: Mapping[str, Sequence[Verdict]]
+    marks: Mapping[str, Sequence[Mark]]
     standing: Sequence[bool]
 
 

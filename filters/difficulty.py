@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from filters.base import UNSCORED, FilterBase, FilterContext, Group, Mark
-from ratchet.records import Verdict
 
 
 class DifficultyConfig(FilterBase):
@@ -42,7 +41,7 @@ class Difficulty:
 
     def mark_group(self, group: Group) -> list[Mark]:
         """The same mark for each completion of the group."""
-        rate = pass_rate(group.verdicts[self._config.by])
+        rate = pass_rate(mark.reward for mark in group.marks[self._config.by])
         return [self._mark(rate)] * len(group.completions)
 
     def _mark(self, rate: float | None) -> Mark:
@@ -55,7 +54,7 @@ class Difficulty:
         return Mark(True, "in_band", rate)
 
 
-def pass_rate(verdicts: Sequence[Verdict]) -> float | None:
+def pass_rate(rewards: Iterable[float | None]) -> float | None:
     """The share of 1 among the rewards that are known; None where none is."""
-    known = [verdict.reward for verdict in verdicts if verdict.reward is not None]
+    known = [reward for reward in rewards if reward is not None]
     return sum(reward == 1 for reward in known) / len(known) if known else None

@@ -21,7 +21,7 @@ from filters.base import (
     SetFilter,
 )
 from ratchet.errors import InputError
-from ratchet.records import Completion, Problem, Verdict
+from ratchet.records import Completion, Problem
 
 Known = Mapping[str, Sequence[Mark]]
 
@@ -56,24 +56,21 @@ class Judge:
         sound = [at for at, completion in enumerate(group) if completion.finish_reason != "error"]
         standing = [completion.finish_reason != "error" for completion in group]
         marks: list[list[Mark]] = []
-        verdicts: dict[str, list[Verdict]] = {}
+        earlier: dict[str, list[Mark]] = {}
         shown = [group[at] for at in sound]
         for config, marker in self._steps:
-            view = Group(problem, shown, verdicts, [standing[at] for at in sound])
+            view = Group(problem, shown, earlier, [standing[at] for at in sound])
             made = marker(view) if marker else [known[config.label][at] for at in sound]
             row = _spread(made, sound, [_failed(completion) for completion in group])
             marks.append(row)
-            verdicts[config.label] = [
-                to_verdict(completion, config.label, mark)
-                for completion, mark in zip(shown, made, strict=True)
-            ]
+            earlier[config.label] = made
             if config.mode == "require":
                 standing = [
                     stands and mark.accepted for stands, mark in zip(standing, row, strict=True)
                 ]
         if self._across is None:
             return Judged(marks, standing, [])
-        view = Group(problem, shown, verdicts, [standing[at] for at in sound])
+        view = Group(problem, shown, earlier, [standing[at] for at in sound])
         sketches = _spread(_sketches(self._across, view), sound, [None] * len(group))
         return Judged(marks, standing, sketches)
 
@@ -169,17 +166,3 @@ def _spread(values: Sequence[Any], at: Sequence[int], into: list[Any]) -> list[A
     for index, value in zip(at, values, strict=True):
         into[index] = value
     return into
-
-
-def to_verdict(completion: Completion, name: str, mark: Mark) -> Verdict:
-    """The row that keeps a mark."""
-    return Verdict(
-        problem_id=completion.problem_id,
-        attempt=completion.attempt,
-        filter=name,
-        accepted=mark.accepted,
-        reason=mark.reason,
-        reward=mark.reward,
-        answer=mark.answer,
-        note=mark.note,
-    )

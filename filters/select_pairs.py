@@ -125,7 +125,7 @@ GrpoFate = Literal["in_band", "too_easy", "too_hard", "not_graded"]
 
 def grpo_fate(group: JudgedGroup, config: GrpoSelection) -> GrpoFate:
     """Whether a problem's pass rate lies in the band, bounds included."""
-    rate = pass_rate(group.verdicts[config.by])
+    rate = pass_rate(verdict.reward for verdict in group.verdicts[config.by])
     if rate is None:
         return "not_graded"
     if rate < config.min_pass_rate:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -33,8 +36,10 @@ class Crew(Generic[Batch, Result]):
     ) -> None:
         self._processes = processes
         self._work = work
-        self._begin = begin
-        self._settings = settings
+        # In a file: a pipe would hold up the start of one process until the one before has read it.
+        self._folder = TemporaryDirectory(prefix="ratchet-crew-")
+        self._settings = Path(self._folder.name) / "settings.pickle"
+        self._settings.write_bytes(pickle.dumps((begin, settings)))
         self._restarts = 0
         self._executor = self._start()
 
@@ -43,6 +48,7 @@ class Crew(Generic[Batch, Result]):
 
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
+        self._folder.cleanup()
 
     def map(self, batches: Iterable[tuple[Key, Batch]]) -> Iterator[tuple[Key, Result]]:
         """Each batch's result beside its key, in order; at most two batches ahead per process.
@@ -91,6 +97,12 @@ class Crew(Generic[Batch, Result]):
         return ProcessPoolExecutor(
             self._processes,
             get_context("spawn"),
-            initializer=self._begin,
-            initargs=self._settings,
+            initializer=_begin,
+            initargs=(self._settings,),
         )
+
+
+def _begin(settings: Path) -> None:
+    """In a new process: what was asked to be called there first."""
+    begin, arguments = pickle.loads(settings.read_bytes())
+    begin(*arguments)

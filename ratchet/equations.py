@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ratchet.equations_chains import Side, find_pairs
 from ratchet.equations_holds import agree
@@ -47,9 +48,15 @@ def find_equations(text: str, limit: int = MAX_CHARS) -> list[Equation]:
     numbers make an equation only within a chain (`12 inches = 1 foot` is none). Time is linear in
     the text's length.
     """
+    return list(_found(text, limit))
+
+
+@lru_cache(maxsize=1_024)
+def _found(text: str, limit: int) -> tuple[Equation, ...]:
+    """Remembered, as a filter and a signature ask for the same text one after the other."""
     read = text[:limit]
     if "=" not in read and "≈" not in read and "approx" not in read:
-        return []
+        return ()
     found = list(_equations_in(read, plain(read)))
     if "<<" in read:
         known = {equation.lhs + "=" + equation.rhs for equation in found}
@@ -59,7 +66,7 @@ def find_equations(text: str, limit: int = MAX_CHARS) -> list[Equation]:
             found.sort(key=lambda equation: equation.start)
     if len(text) > limit and found and not read[found[-1].end :].strip():
         found.pop()  # it may go on behind the limit
-    return found
+    return tuple(found)
 
 
 def signature(text: str) -> str:

@@ -35,6 +35,8 @@ MIN_WORDS = 2
 """A sentence of fewer different words is not judged by them; "gallons" may be French."""
 MAX_KNOWN_WORDS = 50_000
 """Words whose evidence is kept, for each set of languages: about 20 MB."""
+MAX_KNOWN_SENTENCES = 20_000
+"""Sentences whose lead is kept, for each wanted language: about 10 MB."""
 
 
 class Contest:
@@ -44,6 +46,7 @@ class Contest:
         kin = next((group for group in KIN if wanted in group), frozenset((wanted,)))
         self._full = full
         self._at = full.codes.index(wanted)
+        self._leads: dict[tuple[str, ...], tuple[float, str | None]] = {}
         self._others = [at for at, code in enumerate(full.codes) if code not in kin]
         self._trigrams = None
         if trigrams is not None:
@@ -53,7 +56,18 @@ class Contest:
             self._rest = [at for at, code in enumerate(trigrams.codes) if code not in known]
 
     def lead(self, keys: Sequence[str]) -> tuple[float, str | None]:
-        """Nats by which the words speak for the wanted language, and the likeliest other one."""
+        """Nats by which the words speak for the wanted language, and the likeliest other one.
+
+        Remembered: the completions of a group have sentences in common.
+        """
+        words = tuple(keys)
+        if words not in self._leads:
+            if len(self._leads) >= MAX_KNOWN_SENTENCES:
+                self._leads.clear()
+            self._leads[words] = self._find_lead(words)
+        return self._leads[words]
+
+    def _find_lead(self, keys: Sequence[str]) -> tuple[float, str | None]:
         if not self._others:
             return CERTAIN_NATS, None
         totals = self._full.totals(keys)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ratchet.faults import crash_point
@@ -132,7 +133,10 @@ class Workspace:
 
     def write_part(self, index: int, rows: Iterable[RowT], row_type: type[RowT]) -> Part:
         """Write one Parquet part: whole with its checksum, or not at all."""
-        table = to_table(rows, row_type)
+        return self.write_table(index, to_table(rows, row_type))
+
+    def write_table(self, index: int, table: pa.Table) -> Part:
+        """As `write_part`, of a table that has its row type's schema."""
         path = self.part_path(index)
 
         def write(temporary: Path) -> None:

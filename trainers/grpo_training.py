@@ -46,8 +46,7 @@ def train(config: GrpoConfig, job: TrainJob, reports: Reporting) -> None:
     rules = GradingRules(
         job.rules["answer_format"], AnswerPolicy.model_validate(job.rules["policy"])
     )
-    with Grader() as grader:
-        scorer = Scorer(config.rewards, rules, grader)
+    with Grader() as grader, Scorer(config.rewards, rules, grader) as scorer:
         trainer = build_trainer(config, job, reports, scorer)
         train_and_save(trainer, policy, config, job)
 

@@ -7,10 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ratchet.config import Config
 from ratchet.errors import InputError
+from ratchet.scripts import require_language
+
+OWN_LANGUAGE = "problem"
 
 _PLACE = ("step", "group", "attempt", "problem_id")
 _FOUND = ("completion", "num_tokens", "finish_reason", "reward", "advantage", "failure")
@@ -44,14 +47,48 @@ class PartialReward(RewardBase):
 
 
 class FormatReward(RewardBase):
-    """1 where the completion has the form, else 0."""
+    """How far the completion has the form, as the format filter sees it (`ratchet.shape`)."""
 
     kind: Literal["format"] = "format"
     name: Name = "format"
     style: Literal["boxed", "think", "xml_exact", "xml_soft"] = "boxed"
-    """`boxed`: a `\\boxed{` is in it. `think`: it begins with one `<think>…</think>` and goes on
-    after it. `xml_exact`: it is `<think>…</think><answer>…</answer>` and nothing else but space.
-    `xml_soft`: those two stand in it, in that order, with anything around them."""
+    """`boxed`: 1 where there is a `\\boxed{`. `think`: 1 where it begins with one thought up to
+    `</think>` and goes on after it; the prompt may have the `<think>`. `xml_exact`: 1 where it is
+    the `tags`, each once, in order and filled, and nothing else but space. `xml_soft`: the share of
+    the opening and closing `tags` that occur exactly once, so that each one pays."""
+    tags: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][\w.-]*$")], ...] = Field(
+        default=("think", "answer"), min_length=1
+    )
+    """Of the two XML styles, without their brackets."""
+
+
+class LanguageReward(RewardBase):
+    """The share of the completion's letters that are in the wanted language.
+
+    1 where the text is too short to judge: mathematics has few words, and a completion without a
+    value would lose its other rewards as well.
+    """
+
+    kind: Literal["language"] = "language"
+    name: Name = "language"
+    language: str = OWN_LANGUAGE
+    """An ISO 639-1 code; or "problem": the language that the problem itself is in. Where a problem
+    is too short to tell, a completion need only keep to its own language."""
+
+    @field_validator("language")
+    @classmethod
+    def _known(cls, language: str) -> str:
+        return language if language == OWN_LANGUAGE else require_language(language)
+
+
+class ArithmeticReward(RewardBase):
+    """The share of the written equations that hold; 1 where none can be checked.
+
+    Beside it there should be a reward for being correct: saying nothing gets the 1 too.
+    """
+
+    kind: Literal["arithmetic"] = "arithmetic"
+    name: Name = "arithmetic"
 
 
 class LengthReward(RewardBase):
@@ -77,7 +114,10 @@ class LengthReward(RewardBase):
 
 class CustomReward(RewardBase):
     """The user's own function: it takes a list of `trainers.rewards.Sampled` and returns as many
-    numbers, or None for a completion that it can say nothing about."""
+    numbers, or None for a completion that it can say nothing about.
+
+    It is called in a process of its own, which is killed where it hangs and started again.
+    """
 
     kind: Literal["custom"] = "custom"
     name: Name
@@ -85,10 +125,18 @@ class CustomReward(RewardBase):
     """`my_package.my_module:my_reward`, found from the folder that Ratchet is started in."""
     settings: dict[str, Any] = {}
     """Passed to the function by name."""
+    timeout: float = Field(default=60.0, gt=0)
+    """Seconds for one batch, after which the reward has failed for all of it."""
 
 
 RewardConfig = Annotated[
-    CorrectReward | PartialReward | FormatReward | LengthReward | CustomReward,
+    CorrectReward
+    | PartialReward
+    | FormatReward
+    | LanguageReward
+    | ArithmeticReward
+    | LengthReward
+    | CustomReward,
     Field(discriminator="kind"),
 ]
 

@@ -27,7 +27,7 @@ from trainers.process import Launch, WarmWorker, find_devices, run_worker
 from trainers.reward_config import CustomReward, source_digest
 
 STAGE = "train"
-VERSIONS = {"sft": 1, "dpo": 1, "grpo": 1}
+VERSIONS = {"sft": 1, "dpo": 1, "grpo": 2}
 """Raised where the same settings and inputs come to give other weights."""
 CHECKPOINT = "checkpoint"
 _WORK = "work"

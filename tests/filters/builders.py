@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from filters.base import FilterContext, Group
+from filters.base import FilterContext, Group, Mark
 from ratchet.records import Completion, Problem, Verdict
 
 CONTEXT = FilterContext(problems={})
@@ -38,14 +38,14 @@ def make_group(
     rewards: Sequence[float | None] | None = None,
     **more: Any,
 ) -> Group:
-    """A group of these texts; `rewards` become the verdicts of a filter `orm`."""
+    """A group of these texts; `rewards` become the marks of a filter `orm`."""
     problem = problem or make_problem()
     completions = [
         make_completion(text, attempt, problem.problem_id, **more)
         for attempt, text in enumerate(texts)
     ]
-    verdicts = {"orm": make_verdicts(rewards, problem.problem_id)} if rewards is not None else {}
-    return Group(problem, completions, verdicts, list(standing or [True] * len(texts)))
+    marks = {"orm": [Mark(r == 1, "made", r) for r in rewards]} if rewards is not None else {}
+    return Group(problem, completions, marks, list(standing or [True] * len(texts)))
 
 
 def make_verdicts(

@@ -169,7 +169,7 @@ def test_a_users_filter_works_and_its_errors_are_rows_up_to_a_share(
     failed = [v for v in artifact.rows(Verdict) if v.reason == "filter_error"]
     assert len(failed) == len(world.problems)
     assert {v.note for v in failed} == {"KeyError: 'empty'"}
-    with pytest.raises(RuntimeError, match="filter 'custom' raised on .*max_error_share=0.1"):
+    with pytest.raises(RuntimeError, match=r"filter 'custom' raised on .*max_error_share=0.1"):
         world.judged([{"kind": "orm"}, {**custom, "max_error_share": 0.1}])
 
 

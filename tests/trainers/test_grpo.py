@@ -140,7 +140,7 @@ def test_a_reward_that_raises_is_recorded_and_then_stops_the_training(bench, own
     assert all(row["failure"] == "broken: KeyError: 'gone'" for row in rows)
     assert all(row["broken"] is None and row["correct"] is not None for row in rows)
     assert artifact.metrics["reward_failures"] == len(rows) == 16
-    with pytest.raises(InputError, match=r"'broken' raised for 3 batches in a row.*gone"):
+    with pytest.raises(InputError, match=r"'broken' failed for 3 batches in a row.*gone"):
         bench.train(make_config([own("broken")], max_steps=3), make_tasks())
 
 

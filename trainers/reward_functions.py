@@ -1,0 +1,141 @@
+"""The rewards that Ratchet brings: short functions on the scorers that filters use as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from ratchet.answer_normal import normalise
+from ratchet.answer_numbers import exact_number
+from ratchet.answers import Grade, Grader
+from ratchet.equations import find_equations
+from ratchet.grading import GradingRules
+from ratchet.language import DEFAULT_MIN_CONFIDENCE, LanguageJudge
+from ratchet.records import GrpoRow, Problem
+from ratchet.shape import Shape, shape_fault, tag_share
+from trainers.reward_base import Reward, Sampled
+from trainers.reward_config import (
+    OWN_LANGUAGE,
+    ArithmeticReward,
+    CorrectReward,
+    CustomReward,
+    FormatReward,
+    LanguageReward,
+    LengthReward,
+    PartialReward,
+    RewardConfig,
+)
+from trainers.reward_process import RewardProcess
+
+NEUTRAL = 1.0
+"""Where a text gives nothing to judge. No missing value, which would cost a completion its other
+rewards too, and no 0, which would teach to write what can be judged."""
+
+
+def build(reward: RewardConfig, rules: GradingRules, grader: Grader) -> Reward:
+    """The function of a reward's settings.
+
+    Raises:
+        InputError: if a custom reward's function can't be found.
+    """
+    match reward:
+        case CorrectReward():
+            return lambda batch: [_correct(grade) for grade in _grades(batch, rules, grader)]
+        case PartialReward():
+            return lambda batch: [
+                partial_credit(grade, sampled.row.reference_answer)
+                for grade, sampled in zip(_grades(batch, rules, grader), batch, strict=True)
+            ]
+        case FormatReward():
+            form = _form(reward)
+            return lambda batch: [form(sampled.completion) for sampled in batch]
+        case LanguageReward():
+            return LanguageShare(reward.language)
+        case ArithmeticReward():
+            return lambda batch: [held_share(sampled.completion) for sampled in batch]
+        case LengthReward():
+            return lambda batch: [length_penalty(reward, s.num_tokens) for s in batch]
+        case CustomReward():
+            return RewardProcess(reward)
+        case _:
+            assert_never(reward)
+
+
+def _grades(batch: Sequence[Sampled], rules: GradingRules, grader: Grader) -> list[Grade]:
+    """The grader's verdicts; it remembers them, so that a second reward asks for nothing."""
+    return [
+        rules.grade(grader, _problem(sampled.row), sampled.completion, sampled.finish_reason)
+        for sampled in batch
+    ]
+
+
+def _problem(row: GrpoRow) -> Problem:
+    return Problem(
+        problem_id=row.problem_id, problem=row.problem, reference_answer=row.reference_answer
+    )
+
+
+def _correct(grade: Grade) -> float | None:
+    return None if grade.correct is None else float(grade.correct)
+
+
+def partial_credit(grade: Grade, reference_answer: str) -> float | None:
+    """1 if correct, else the ratio of the numbers, at most 1; see `PartialReward`."""
+    if grade.correct is None:
+        return None
+    if grade.correct or grade.answer is None:
+        return float(grade.correct)
+    seen, wanted = exact_number(normalise(grade.answer)), exact_number(normalise(reference_answer))
+    if seen is None or wanted is None or seen * wanted <= 0:
+        return 0.0
+    return float(min(abs(seen), abs(wanted)) / max(abs(seen), abs(wanted)))
+
+
+def _form(reward: FormatReward) -> Callable[[str], float]:
+    """What is asked of a completion's text; between 0 and 1."""
+    if reward.style == "xml_soft":
+        return lambda text: tag_share(text, reward.tags)
+    shapes = {
+        "boxed": Shape(boxed="at_least_one"),
+        "think": Shape(think=True),
+        "xml_exact": Shape(tags=reward.tags),
+    }
+    shape = shapes[reward.style]
+    return lambda text: float(shape_fault(text, shape) is None)
+
+
+class LanguageShare:
+    """See `LanguageReward`; remembers which language each problem is in."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._judge = LanguageJudge()
+        self._of_problem: dict[str, str | None] = {}
+
+    def __call__(self, batch: Sequence[Sampled]) -> list[float]:
+        return [self._share(sampled) for sampled in batch]
+
+    def _share(self, sampled: Sampled) -> float:
+        share = self._judge.read(sampled.completion, self._wanted(sampled.row)).share
+        return NEUTRAL if share is None else share
+
+    def _wanted(self, row: GrpoRow) -> str | None:
+        if self._language != OWN_LANGUAGE:
+            return self._language
+        if row.problem_id not in self._of_problem:
+            language, confidence = self._judge.detect(row.problem)
+            sure = confidence >= DEFAULT_MIN_CONFIDENCE
+            self._of_problem[row.problem_id] = language if sure else None
+        return self._of_problem[row.problem_id]
+
+
+def held_share(text: str) -> float:
+    """The share of a text's checkable equations that hold; see `ArithmeticReward`."""
+    checked = [e.holds for e in find_equations(text) if e.holds is not None]
+    return sum(checked) / len(checked) if checked else NEUTRAL
+
+
+def length_penalty(reward: LengthReward, num_tokens: int) -> float:
+    """Between -1 and 0; see `LengthReward`."""
+    over = num_tokens - reward.free_tokens
+    return -min(1.0, max(0.0, over / (reward.max_tokens - reward.free_tokens)))
