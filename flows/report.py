@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flows.config import stored_config
 from flows.funnel_report import funnel_lines, verifier_audit
 from ratchet.ledger import Entry, Run
 from ratchet.store import MANIFEST, Manifest, Store, load_manifest
@@ -111,12 +112,12 @@ def _reason(
 ) -> str:
     if gate:
         return str(gate.metrics["reason"])
-    trainers = run.config["trainer"]
+    trainers = stored_config(run.config, run.name).trainings()
     if len(trainings) < len(trainers) or any(training["trained"] for training in trainings):
         return "not finished"
     lacking = ", ".join(
-        f"{training['rows']} {training['kind']} rows, min_rows={trainer['min_rows']}"
-        for training, trainer in zip(trainings, trainers, strict=True)
+        f"{training['rows']} {training['kind']} rows, min_rows={link.trainer.min_rows}"
+        for training, link in zip(trainings, trainers, strict=True)
     )
     return f"nothing trained: {accepted} accepted, {lacking}"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ratchet.config import Config, NotIdentity
+from trainers.schedule import fixed_keys, overridden, shown
 
 DEFAULT_EPOCHS = 2.0
 
@@ -104,10 +105,27 @@ class TrainerBase(Config):
     args: dict[str, Any] = {}
     """Further arguments of TRL's config of this kind, e.g. `adam_beta2 = 0.95`."""
 
+    per_iteration: tuple[dict[str, Any], ...] = ()
+    """Settings that replace those above in iteration 0, 1, …; the last entry holds for all later
+    iterations. `[{}, {learning_rate = 5e-6}]` trains the first iteration as configured."""
+
     @property
     def rows_per_step(self) -> int:
         """Rows that one optimizer step takes."""
         return self.batch_size
+
+    def at(self, iteration: int) -> Self:
+        """The settings of an iteration, counted from 0; no schedule is left in them.
+
+        Raises:
+            ValueError: if they can't work.
+        """
+        if not self.per_iteration:
+            return self
+        overrides = self.per_iteration[min(iteration, len(self.per_iteration) - 1)]
+        if fixed := fixed_keys(overrides):
+            raise ValueError("; ".join(fixed))
+        return type(self).model_validate(overridden(self.model_dump(), overrides))
 
     @field_validator("args")
     @classmethod
@@ -133,6 +151,20 @@ class TrainerBase(Config):
                 f"epochs={self.epochs} and max_steps={self.max_steps} can't both decide when "
                 "training ends; give exactly one of them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _all_iterations_work(self) -> Self:
+        errors = []
+        for iteration in range(len(self.per_iteration)):
+            try:
+                self.at(iteration)
+            except ValidationError as error:
+                errors.append(f"per_iteration[{iteration}]: {shown(error)}")
+            except ValueError as error:
+                errors.append(f"per_iteration[{iteration}]: {error}")
+        if errors:
+            raise ValueError("; ".join(errors))
         return self
 
     @model_validator(mode="after")

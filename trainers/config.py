@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
@@ -18,6 +18,7 @@ __all__ = [
     "SftConfig",
     "TrainerBase",
     "TrainerConfig",
+    "at_iteration",
     "parse_trainer",
 ]
 
@@ -71,6 +72,19 @@ class RowsConfig(TrainerBase):
 
     group_by_length: bool = True
     """Put rows of like length into one batch, to pad less."""
+    carry_optimizer: bool = False
+    """Keep the optimizer's state beside the checkpoint (for Adam twice the weights in float32), and
+    go on from that of the checkpoint that this starts from, if it has one; the learning rate's
+    schedule starts anew. Only where all weights are trained."""
+
+    @model_validator(mode="after")
+    def _carries_what_there_is(self) -> Self:
+        if self.carry_optimizer and self.lora:
+            raise ValueError(
+                "carry_optimizer goes with a training of all weights, not of an adapter; leave "
+                "carry_optimizer or lora out"
+            )
+        return self
 
 
 class SftConfig(RowsConfig):
@@ -199,3 +213,11 @@ def parse_trainer(tables: Mapping[str, Any]) -> AnyTrainer:
         pydantic.ValidationError: if they are none.
     """
     return _ADAPTER.validate_python(tables)
+
+
+def at_iteration(config: AnyTrainer, iteration: int) -> AnyTrainer:
+    """The settings that hold in an iteration, counted from 0, `per_iteration` applied and emptied.
+
+    So what identifies a checkpoint is what it was trained with, not what others will be.
+    """
+    return config.at(iteration)

@@ -15,6 +15,7 @@ from transformers import Trainer, TrainerCallback
 
 from ratchet.faults import crash_point
 from ratchet.files import read_json, write_json
+from trainers import optimizer_state
 from trainers.batches import BatchSplit
 from trainers.plan import Plan
 from trainers.process import TrainingDiverged
@@ -37,6 +38,8 @@ class PlannedTrainer(Trainer):  # type: ignore[misc]
         self.plan = plan
         self.history: dict[str, list[torch.Tensor]] = defaultdict(list)
         self._step_values: dict[str, torch.Tensor | float] = defaultdict(float)
+        self.carried: Path | None = None
+        """An optimizer's state to go on from."""
         reporter = _Reporter(self, reports)
         super().__init__(**arguments, callbacks=[reporter])
         _check_split(plan.split, self.args.world_size)
@@ -48,6 +51,12 @@ class PlannedTrainer(Trainer):  # type: ignore[misc]
     def note(self, name: str, value: torch.Tensor) -> None:
         """Add a micro-batch's mean to the step's."""
         self._step_values[name] += value.detach() / self.plan.split.accumulation_steps
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        optimizer = super().create_optimizer(model)
+        if self.carried:
+            optimizer_state.load(optimizer, self.args.optim, self.carried)
+        return optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return _FixedOrder(self.plan.order)

@@ -17,8 +17,10 @@ from ratchet.faults import crash_point
 from ratchet.files import write_json
 from ratchet.policy import Policy
 from ratchet.records import RowT, from_table
+from trainers import optimizer_state
 from trainers.base_config import TrainerBase
 from trainers.checkpoints import compute_dtype, save_checkpoint
+from trainers.config import RowsConfig
 from trainers.plan import Plan
 from trainers.planned_trainer import PlannedTrainer, saved_state
 from trainers.stage import TrainJob
@@ -49,11 +51,17 @@ def train_and_save(
         TrainingDiverged: if the loss of a step is no finite number.
     """
     before = time.time()
+    carries = isinstance(config, RowsConfig) and config.carry_optimizer
+    trainer.carried = optimizer_state.left_by(policy) if carries else None
     trainer.train(resume_from_checkpoint=saved_state(Path(job.state_folder)))
     trained = time.time()
     save_checkpoint(trainer, policy, Path(job.checkpoint), config)
+    if carries and trainer.is_world_process_zero():
+        optimizer_state.save(trainer.optimizer, config.optimizer, Path(job.tables))
     crash_point("train_saved")
     metrics = trainer.metrics()
+    if carries:
+        metrics["optimizer_carried"] = trainer.carried is not None
     if trainer.is_world_process_zero():
         metrics["startup_seconds"] = round(before - job.started_at, 3)
         metrics["train_seconds"] = round(trained - before, 3)

@@ -7,41 +7,19 @@ from filters.base import FilterContext, Group, GroupFilter, Mark
 from filters.decontamination import Decontamination, DecontaminationConfig
 from ratchet.config import parse_config
 from ratchet.errors import InputError
-from ratchet.records import Completion, Problem
+from tests.filters.builders import make_group, make_problem
 
 DEV = "A baker sells 12 loaves in the morning and 30 in the afternoon; how many is that in all?"
 TEST = "Nine hens lay two eggs each day for a week. How many eggs does the farmer then have?"
 TRAIN = "A train goes 60 miles an hour for 3 hours. How far does it get?"
 
 
-def make_problem(text: str, problem_id: str = "p") -> Problem:
-    return Problem(problem_id=problem_id, problem=text, reference_answer="1")
-
-
-def make_completion(text: str, attempt: int = 0) -> Completion:
-    return Completion(
-        problem_id="p",
-        iteration=0,
-        attempt=attempt,
-        prompt="",
-        completion=text,
-        finish_reason="stop",
-        num_prompt_tokens=1,
-        num_tokens=1,
-        logprob=None,
-        policy="m",
-        sampler="s",
-        temperature=1.0,
-    )
-
-
-def make_group(problem: str, *texts: str) -> Group:
-    completions = [make_completion(text, attempt) for attempt, text in enumerate(texts)]
-    return Group(make_problem(problem), completions, {}, [True] * len(texts))
+def group_of(problem: str, *texts: str) -> Group:
+    return make_group(texts, problem=make_problem("p", problem))
 
 
 def make_filter(**settings: Any) -> Decontamination:
-    benchmarks = {"dev": [make_problem(DEV, "d0")], "test": [make_problem(TEST, "t0")]}
+    benchmarks = {"dev": [make_problem("d0", DEV)], "test": [make_problem("t0", TEST)]}
     context = FilterContext(problems={}, benchmarks=benchmarks)
     return Decontamination(DecontaminationConfig(**settings), context)
 
@@ -53,7 +31,7 @@ def reasons(marks: Sequence[Mark]) -> list[str]:
 def test_clean_groups_pass_and_a_completion_that_holds_a_problem_does_not() -> None:
     rule = make_filter()
     assert isinstance(rule, GroupFilter)
-    group = make_group(TRAIN, "60 * 3 = 180", f"A new one: {TEST.upper()} 126", "")
+    group = group_of(TRAIN, "60 * 3 = 180", f"A new one: {TEST.upper()} 126", "")
     clean, dirty, empty = rule.mark_group(group)
     assert clean == Mark(True, "clean", 0.0)
     assert dirty == Mark(False, "contaminated_completion", 1.0, "test t0")
@@ -62,7 +40,7 @@ def test_clean_groups_pass_and_a_completion_that_holds_a_problem_does_not() -> N
 
 def test_a_benchmarks_problem_condemns_its_whole_group() -> None:
     renumbered = DEV.replace("12", "twelve").replace("baker", "cook")
-    marks = make_filter().mark_group(make_group(renumbered, "42", "43"))
+    marks = make_filter().mark_group(group_of(renumbered, "42", "43"))
     assert reasons(marks) == ["contaminated_problem"] * 2
     assert marks[0].note == "dev d0"
     assert marks[0].reward == pytest.approx(13 / 15)
@@ -70,14 +48,14 @@ def test_a_benchmarks_problem_condemns_its_whole_group() -> None:
 
 def test_a_clean_completions_reward_is_the_highest_share_of_either_text() -> None:
     half = " ".join(TEST.split()[:8])
-    marks = make_filter(threshold=0.9).mark_group(make_group(half, "126", TEST[20:60]))
+    marks = make_filter(threshold=0.9).mark_group(group_of(half, "126", TEST[20:60]))
     assert [mark.accepted for mark in marks] == [True, True]
     assert marks[0].reward == pytest.approx(4 / 14)
     assert marks[0].note is None
 
 
 def test_only_the_texts_and_benchmarks_that_were_asked_for_are_looked_at() -> None:
-    group = make_group(TEST, DEV)
+    group = group_of(TEST, DEV)
     assert reasons(make_filter(check=("completion",)).mark_group(group)) == [
         "contaminated_completion"
     ]

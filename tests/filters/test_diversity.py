@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.base import FilterContext, Group, GroupFilter, Mark, SetFilter
+from filters.base import Group, GroupFilter, Mark, SetFilter
 from filters.diversity import DiversityConfig, GroupDiversity, SetDiversity, build_diversity
 from filters.embeddings import Embedder, vector_repeats
 from filters.near_duplicates import (
@@ -29,40 +29,21 @@ from filters.near_duplicates import (
 from filters.reasoning_paths import edit_distance, equation_repeats
 from ratchet.config import parse_config
 from ratchet.errors import InputError
-from ratchet.records import Completion, Problem
+from tests.filters.builders import CONTEXT, make_group, make_problem
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
-CONTEXT = FilterContext(problems={})
 LONG = "First Tom counts the red pens and then he counts the blue pens, which makes 3 + 4 = 7 pens"
 
 
-def make_group(*texts: str, standing: Sequence[bool] | None = None, problem_id: str = "p") -> Group:
-    completions = [
-        Completion(
-            problem_id=problem_id,
-            iteration=0,
-            attempt=attempt,
-            prompt="",
-            completion=text,
-            finish_reason="stop",
-            num_prompt_tokens=1,
-            num_tokens=1,
-            logprob=None,
-            policy="m",
-            sampler="s",
-            temperature=1.0,
-        )
-        for attempt, text in enumerate(texts)
-    ]
-    problem = Problem(problem_id=problem_id, problem="?", reference_answer="1")
-    return Group(problem, completions, {}, standing or [True] * len(texts))
+def group_of(*texts: str, standing: Sequence[bool] | None = None, problem_id: str = "p") -> Group:
+    return make_group(texts, problem=make_problem(problem_id), standing=standing)
 
 
 def marks_of(*texts: str, standing: Sequence[bool] | None = None, **settings: Any) -> list[Mark]:
     rule = build_diversity(DiversityConfig(**settings), CONTEXT)
     assert isinstance(rule, GroupDiversity)
-    return rule.mark_group(make_group(*texts, standing=standing))
+    return rule.mark_group(group_of(*texts, standing=standing))
 
 
 def reasons(marks: Sequence[Mark]) -> list[str]:
@@ -107,7 +88,7 @@ def test_only_what_still_stands_is_compared() -> None:
 def test_groups_of_none_and_one_and_of_odd_texts_are_marked(by: Any, scope: Any) -> None:
     rule = build_diversity(DiversityConfig(by=by, scope=scope), CONTEXT)
     odd = ["", "\x00", "\ud800", "\u200f\u05d0", "e\u0301" * 300_000, "1+1=2;" * 5_000]
-    for group in (make_group(), make_group(LONG), make_group(*odd, *odd)):
+    for group in (group_of(), group_of(LONG), group_of(*odd, *odd)):
         if isinstance(rule, SetDiversity):
             marks = rule.mark_sketches(rule.sketch(group))
         else:
@@ -139,8 +120,8 @@ def test_the_path_farthest_from_the_others_is_kept_of_each_equation_list() -> No
 
 def test_across_the_set_the_first_is_kept_and_named_by_its_problem() -> None:
     groups = [
-        make_group(LONG, "other", problem_id="p1"),
-        make_group(LONG, "OTHER", problem_id="p2"),
+        group_of(LONG, "other", problem_id="p1"),
+        group_of(LONG, "OTHER", problem_id="p2"),
     ]
     marks = mark_set(*groups)
     assert reasons(marks) == ["unique", "unique", "duplicate_text", "duplicate_text"]
@@ -149,7 +130,7 @@ def test_across_the_set_the_first_is_kept_and_named_by_its_problem() -> None:
 
 def test_across_the_set_near_texts_and_equal_equations_are_found() -> None:
     near = LONG.replace("First", "So")
-    groups = [make_group("x", LONG, problem_id="p1"), make_group(near, near, problem_id="p2")]
+    groups = [group_of("x", LONG, problem_id="p1"), group_of(near, near, problem_id="p2")]
     marks = mark_set(*groups, by="near")
     assert reasons(marks[2:]) == ["near_duplicate"] * 2
     assert marks[2].note == marks[3].note == "p1/1"
@@ -160,7 +141,7 @@ def test_across_the_set_near_texts_and_equal_equations_are_found() -> None:
 
 
 def test_across_the_set_what_does_not_stand_is_not_compared() -> None:
-    marks = mark_set(make_group("a", "a", standing=[False, True]))
+    marks = mark_set(group_of("a", "a", standing=[False, True]))
     assert reasons(marks) == ["unscored", "unique"]
 
 
@@ -172,7 +153,7 @@ def test_sketches_are_small_and_the_same_in_every_process(by: Any) -> None:
         "rule, group = pickle.loads(sys.stdin.buffer.read())\n"
         "sys.stdout.buffer.write(pickle.dumps(rule.sketch(group)))"
     )
-    group, rule = make_group(LONG * 100, "3 * 4 = 12"), SetDiversity(config)
+    group, rule = group_of(LONG * 100, "3 * 4 = 12"), SetDiversity(config)
     answer = subprocess.run(
         [sys.executable, "-c", code],
         input=pickle.dumps((rule, group)),
@@ -214,7 +195,7 @@ def test_every_dropped_completion_names_a_kept_one(texts: list[str], by: Any, sc
         marks = marks_of(*texts, by=by)
         assert marks == marks_of(*texts, by=by)
     else:
-        marks = mark_set(make_group(*texts), by=by)
+        marks = mark_set(group_of(*texts), by=by)
     for mark in marks:
         if mark.accepted:
             assert mark.note is None
@@ -296,7 +277,7 @@ def test_of_a_large_group_all_near_texts_are_found_in_time() -> None:
 @pytest.mark.parametrize("by", ["text", "near"])
 def test_real_groups_of_eight_are_compared_fast(by: Any) -> None:
     texts = real_completions()
-    groups = [make_group(*texts[at : at + 8]) for at in range(0, len(texts), 8)]
+    groups = [group_of(*texts[at : at + 8]) for at in range(0, len(texts), 8)]
     rule = GroupDiversity(DiversityConfig(by=by))
     started = time.process_time()
     marks = [mark for group in groups for mark in rule.mark_group(group)]

@@ -5,7 +5,7 @@ from filters.base import CompletionFilter, FilterContext, Mark
 from filters.language import Language, LanguageConfig
 from ratchet.config import parse_config
 from ratchet.errors import InputError
-from ratchet.records import Completion, Problem
+from tests.filters.builders import make_completion, make_problem
 
 ENGLISH = "Tom has five apples and buys six more at the market. How many apples has he now?"
 GERMAN = "Tom hat fünf Äpfel und kauft noch sechs auf dem Markt. Wie viele Äpfel hat er jetzt?"
@@ -13,33 +13,12 @@ SOLVED = "He starts with 5 apples. Then he buys 6 more of them. So now he has 5 
 GELOEST = "Er beginnt mit 5 Äpfeln. Dann kauft er noch 6 dazu. Also hat er jetzt 11 Äpfel."
 
 
-def make_problem(text: str = ENGLISH, problem_id: str = "p1") -> Problem:
-    return Problem(problem_id=problem_id, problem=text, reference_answer="11")
-
-
-def make_completion(text: str) -> Completion:
-    return Completion(
-        problem_id="p1",
-        iteration=0,
-        attempt=0,
-        prompt="",
-        completion=text,
-        finish_reason="stop",
-        num_prompt_tokens=1,
-        num_tokens=1,
-        logprob=None,
-        policy="base",
-        sampler="s",
-        temperature=1.0,
-    )
-
-
 def make_filter(**settings: object) -> Language:
     return Language(LanguageConfig.model_validate(settings), FilterContext(problems={}))
 
 
 def mark(text: str, problem: str = ENGLISH, **settings: object) -> Mark:
-    return make_filter(**settings).mark(make_problem(problem), make_completion(text))
+    return make_filter(**settings).mark(make_problem("p1", problem), make_completion(text))
 
 
 def test_it_is_a_completion_filter() -> None:
@@ -107,7 +86,7 @@ def test_a_problem_without_words_only_asks_for_one_language() -> None:
 def test_problems_are_told_apart() -> None:
     language = make_filter()
     for problem_id, text, accepted in (("a", ENGLISH, True), ("b", GERMAN, False)):
-        problem = make_problem(text, problem_id)
+        problem = make_problem(problem_id, text)
         assert language.mark(problem, make_completion(SOLVED)).accepted is accepted
 
 

@@ -264,3 +264,48 @@ def test_dpo_and_grpo_rows_come_from_the_same_verdicts(world: World) -> None:
     drawn = world.selected([{"kind": "orm"}], {"kind": "grpo", "max_rows": 5})
     assert drawn.metrics["groups"] == {"in_band": 5, "over_cap": len(world.problems) - 5}
     assert json.dumps(drawn.metrics)
+
+
+NASTY = [
+    "",
+    " \n\t ",
+    "\x00\x01\x02",
+    "א ועוד ב שווה ג \u202e 3 = 2 + 1",
+    "\ufffd\U0010ffff" * 50,
+    "ab " * 300_000,
+    "<think>" * 5_000,
+    "\\frac{1}{" * 2_000,
+    "1+" * 50_000 + "1 = 2",
+    "((((((((((" * 5_000,
+]
+
+
+@pytest.mark.parametrize("group_size", [1, 512])
+def test_nasty_completions_are_judged_in_groups_of_any_size(
+    tmp_path: Path, group_size: int
+) -> None:
+    every = [
+        *EVERY[:-1],
+        {"kind": "format", "name": "shape", "think": True, "min_reasoning_chars": 5},
+        {"kind": "language", "language": "en"},
+        {"kind": "diversity", "name": "near", "by": "near"},
+        {"kind": "diversity", "name": "paths", "by": "equations"},
+    ]
+    long = [text for text in NASTY if len(text) > 10_000]
+    short = [text for text in NASTY if len(text) <= 10_000]
+    # In the large group the longest ones stand once each, the rest again and again.
+    group = [*NASTY, *(short * group_size)][:group_size] if group_size > 1 else long[:1]
+    world = World(tmp_path, 1)
+    world.completions = world.store.build(
+        ArtifactSpec(stage="sample", version=1, settings={"nasty": group_size}),
+        lambda out: _written(out, group),
+    )[0]
+    metrics = world.judged(every).metrics
+    assert metrics["completions"] == group_size
+    assert not any("filter_error" in counts for counts in metrics["reasons"].values())
+    assert all(sum(counts.values()) == group_size for counts in metrics["reasons"].values())
+
+
+def _written(out: Any, texts: list[str]) -> dict[str, Any]:
+    out.write_part(0, [make_completion(t, at, "p0") for at, t in enumerate(texts)], Completion)
+    return {}
