@@ -19,7 +19,7 @@ from ratchet.policy import ModelConfig
 from ratchet.prompts import PromptConfig
 from ratchet.sources.config import ProblemSource
 from samplers.config import EngineConfig, SamplerConfig, check_params
-from trainers.config import TrainerConfig
+from trainers.config import TrainerConfig, at_iteration
 
 
 class ProblemSets(Config):
@@ -124,14 +124,14 @@ class RunConfig(Config):
             )
         return self
 
-    def trainings(self) -> list[Training]:
+    def trainings(self, iteration: int = 0) -> list[Training]:
         """The chain of trainings of one iteration; the first one's subject is empty."""
         given = {selection.kind: selection for selection in self.selection}
         kinds = [trainer.kind for trainer in self.trainer]
         return [
             Training(
                 subject=_subject(kinds, at),
-                trainer=trainer,
+                trainer=at_iteration(trainer, iteration),
                 selection=given.get(trainer.kind) or _default_selection(trainer.kind),
             )
             for at, trainer in enumerate(self.trainer)

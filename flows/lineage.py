@@ -52,7 +52,7 @@ def _trained(
     """What the chain of trainings made of (incumbent, base); None where nothing was trained."""
     incumbent, base = policies
     candidate: Policy | None = None
-    for training in config.trainings():
+    for training in config.trainings(iteration):
         subject = f"/{training.subject}" if training.subject else ""
         entry = entries.get(f"{iteration}/train{subject}")
         if entry is None:

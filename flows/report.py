@@ -9,12 +9,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flows.config import stored_config
+from flows.config import Training, stored_config
 from flows.funnel_report import funnel_lines, verifier_audit
 from ratchet.ledger import Entry, Run
 from ratchet.store import MANIFEST, Manifest, Store, load_manifest
 
 _TABLE_WIDTH = 132
+Links = Sequence[Training]
 _CHAINED = ("select", "train")
 """Stages that an iteration may have several of."""
 _INTERVAL = ("mean", "low", "high", "n")
@@ -69,6 +70,7 @@ def _iteration(
         if e.iteration == index and (e.step == f"{index}/{e.stage}" or e.stage in _CHAINED)
     }
     trainings = _trainings(index, entries, manifests)
+    links = stored_config(run.config, run.name).trainings(index)
     return {
         "iteration": index,
         "sampled": _metric(at("sample"), "completions"),
@@ -77,7 +79,7 @@ def _iteration(
         "tokens": _metric(at("sample"), "tokens"),
         "dev": _interval(at("eval")),
         "promoted": _metric(at("gate"), "promoted", False),
-        "reason": _reason(at("gate"), trainings, _metric(at("filter"), "accepted"), run),
+        "reason": _reason(at("gate"), trainings, _metric(at("filter"), "accepted"), links),
         "funnel": _metric(at("filter"), "reasons", {}),
         "funnel_steps": _metric(at("filter"), "funnel", []),
         "trainings": trainings,
@@ -108,16 +110,15 @@ def _trainings(
 
 
 def _reason(
-    gate: Manifest | None, trainings: Sequence[Mapping[str, Any]], accepted: int, run: Run
+    gate: Manifest | None, trainings: Sequence[Mapping[str, Any]], accepted: int, links: Links
 ) -> str:
     if gate:
         return str(gate.metrics["reason"])
-    trainers = stored_config(run.config, run.name).trainings()
-    if len(trainings) < len(trainers) or any(training["trained"] for training in trainings):
+    if len(trainings) < len(links) or any(training["trained"] for training in trainings):
         return "not finished"
     lacking = ", ".join(
         f"{training['rows']} {training['kind']} rows, min_rows={link.trainer.min_rows}"
-        for training, link in zip(trainings, trainers, strict=True)
+        for training, link in zip(trainings, links, strict=True)
     )
     return f"nothing trained: {accepted} accepted, {lacking}"
 

@@ -138,7 +138,7 @@ def train_chain(
     None where no training has.
     """
     candidate: Policy | None = None
-    for training in session.config.trainings():
+    for training in session.config.trainings(iteration):
         rows = select(session, training, iteration, judged, sets)
         if rows.manifest.rows >= training.trainer.min_rows:
             material = Material(rows, candidate or incumbent, sets["train"].rules)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 _PHRASE = re.compile(
     r"(?:\b(?:the|my|our)\s+(?:final\s+|correct\s+)?answer\s+(?:is|would be|should be|=)"
@@ -121,11 +122,28 @@ def hash_line(text: str) -> Statement | None:
 
 
 def answer_line(text: str) -> Statement | None:
-    """The last line `A: 18` or `Answer: 18`, or the line below a heading "Answer"."""
-    if "A:" in text or "nswer" in text or "NSWER" in text:
-        match = _last(_LINE, text) or _last(_HEADING, text)
-        return _trimmed(text, *match.span(1)) if match else None
-    return None
+    """The last line `A: 18` or `Answer: 18`, or the line below a heading "Answer".
+
+    Rivals are other such lines right above it: a list of guesses, one of which may be right.
+    """
+    if not ("A:" in text or "nswer" in text or "NSWER" in text):
+        return None
+    lines = list(_LINE.finditer(text))
+    match = lines[-1] if lines else _last(_HEADING, text)
+    found = _trimmed(text, *match.span(1)) if match else None
+    if found is None or len(lines) < 2:
+        return found
+    above = _right_above(text, lines)
+    return replace(found, rivals=tuple(answer for answer in above if answer != found.answer))
+
+
+def _right_above(text: str, lines: Sequence[re.Match[str]]) -> Iterator[str]:
+    """What lines say that nothing but white space parts from the last one."""
+    for line, following in zip(reversed(lines[:-1]), reversed(lines), strict=False):
+        if text[line.end() : following.start()].strip():
+            return
+        if stated := _trimmed(text, *line.span(1)):
+            yield stated.answer
 
 
 def last_number(text: str) -> Statement | None:

@@ -26,7 +26,7 @@ from ratchet.answer_pool import Ending, WorkerLimits, WorkerPool
 from ratchet.answer_references import bare_reference
 from ratchet.answer_tiers import Tier, compare_plain
 
-GRADER_VERSION = 2
+GRADER_VERSION = 3
 """Counts up whenever a verdict may change, so that what was graded before is graded again."""
 
 __all__ = [

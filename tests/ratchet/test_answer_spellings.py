@@ -95,6 +95,7 @@ def test_json_keeps_the_backslashes_of_latex(grader: Grader) -> None:
     ("completion", "reason"),
     [
         (r"\boxed{17} or so. \boxed{18}", "several_answers"),
+        ("Answer: 17\nAnswer: 18", "several_answers"),
         (r"\boxed{17}. Wait, that is wrong: \boxed{18}", "equal_string"),
         (r"\boxed{1/2} which is \boxed{0.5}", "different"),
         (r"\boxed{17, 18, 19}", "alternatives"),

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ratchet.policy import Policy
 from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from samplers.client import EngineClient
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
+from trainers.export import ExportJob, write_checkpoint
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=24, seed=0)
 SAMPLED = Sampling(temperature=1.0, top_p=1.0, max_tokens=24, seed=1)
@@ -245,3 +246,15 @@ def test_a_killed_engine_answers_again_after_its_restart(
     with pytest.raises(EngineDied, match="SIGKILL"):
         list(stream)
     assert answers(transformers_client, policies["one"]) == expected
+
+
+@pytest.mark.parametrize("name", ["one", "adapted"])
+def test_an_exported_checkpoint_answers_as_the_policy_it_was_made_from(
+    client: EngineClient, policies: dict[str, Policy], tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    job = ExportJob(policy=asdict(policies[name]), folder=str(folder), dtype="float32", merged=True)
+    write_checkpoint(job, tmp_path)
+    exported = Policy(fingerprint=f"{name} exported", model=str(folder))
+    assert answers(client, exported) == answers(client, policies[name])
