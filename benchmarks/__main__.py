@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import bench_filters, bench_memory, bench_run, bench_sampling, bench_verifier
+from benchmarks import bench_filters, bench_memory, bench_run, bench_sampling, bench_training, bench_verifier
 
 
 def main() -> None:
@@ -21,6 +21,7 @@ def main() -> None:
     )
     bench_verifier.main()
     bench_filters.main()
+    bench_training.main()
     run = bench_run.measure()
     print(f"engine starts: {run['engine_starts']} in a run (goal: 1)")
     print(

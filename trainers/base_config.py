@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -79,6 +80,9 @@ class TrainerBase(Config):
     """Rows that one device takes at once; left out, its whole share of the batch."""
     devices: Annotated[int | None, NotIdentity()] = Field(default=None, ge=1)
     """GPUs to train on; left out, all that are visible."""
+    accelerate_config: Annotated[Path | None, NotIdentity()] = None
+    """A config file of accelerate's for several GPUs, as those in configs/accelerate, which split
+    the weights (FSDP, DeepSpeed). Left out, each GPU holds all of them; one GPU needs none."""
     epochs: float | None = Field(default=None, gt=0)
     """Passes over the rows; 2 if `max_steps` is left out too."""
     max_steps: int | None = Field(default=None, ge=1)

@@ -8,19 +8,22 @@ from ratchet.errors import InputError
 from trainers.base_config import TrainerBase
 from trainers.config import GrpoConfig
 from trainers.process import Devices, find_devices
+from trainers.sharding import accelerate_lacks
 
 
 def check_environment(config: TrainerBase) -> Devices:
     """The devices to train on.
 
     Raises:
-        InputError: if there are too few GPUs, or a library is missing that the settings need.
+        InputError: if there are too few GPUs, a library is missing that the settings need, or a
+            config file of accelerate's does not fit.
     """
     devices = find_devices(config.devices)
     lacks = [
         *_quantization_lacks(config, devices),
         *_liger_lacks(config, devices),
         *_vllm_lacks(config, devices),
+        *accelerate_lacks(config),
     ]
     if lacks:
         raise InputError("\n".join(lacks))

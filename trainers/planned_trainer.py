@@ -55,7 +55,7 @@ class PlannedTrainer(Trainer):  # type: ignore[misc]
     def create_optimizer(self, model: Any = None) -> Any:
         optimizer = super().create_optimizer(model)
         if self.carried:
-            optimizer_state.load(optimizer, self.args.optim, self.carried)
+            optimizer_state.load(optimizer, self.args.optim.value, self.carried)
         return optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:

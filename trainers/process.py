@@ -102,13 +102,19 @@ class Launch:
     job: Path
     devices: Devices
     log: Path
+    accelerate_config: Path | None = None
 
     def command(self) -> list[str]:
-        """One process on one device; accelerate's launcher where there are several."""
+        """One process on one device; accelerate's launcher where there are several.
+
+        What is given here goes before what the config file says: it can't change the batch.
+        """
         worker = ["-m", self.module, str(self.job)]
         if self.devices.count == 1:
             return [sys.executable, "-m", self.module]
-        launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines=1"]
+        file = self.accelerate_config
+        how = ["--multi_gpu"] if file is None else [f"--config_file={file.resolve()}"]
+        launcher = ["-m", "accelerate.commands.launch", *how, "--num_machines=1", "--gpu_ids=all"]
         options = [f"--num_processes={self.devices.count}", "--main_process_port=0"]
         settled = ["--mixed_precision=no", "--dynamo_backend=no"]
         return [sys.executable, *launcher, *options, *settled, *worker]

@@ -131,7 +131,7 @@ def run(config: TrainerConfig, inputs: TrainInputs, out: Workspace) -> dict[str,
     shutil.rmtree(out.path / CHECKPOINT, ignore_errors=True)
     shutil.rmtree(work / "tables", ignore_errors=True)
     write_json(work / "job.json", asdict(job))
-    launch = Launch(_WORKER, work / "job.json", devices, inputs.log_path)
+    launch = Launch(_WORKER, work / "job.json", devices, inputs.log_path, config.accelerate_config)
     run_worker(launch, lambda message: _report(inputs.progress, message), inputs.warm)
     return _take_result(job, out)
 

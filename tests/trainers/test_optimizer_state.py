@@ -71,7 +71,7 @@ def test_cut_and_gone_on_with_it_ends_with_equal_weights(bench, tiny, monkeypatc
 def test_another_optimizers_state_is_refused(bench, tiny):
     first = bench.train(make_config(), make_rows())
     other = make_config(optimizer="sgd")
-    with pytest.raises(InputError, match="is of adamw_torch_fused, but trainer.optimizer is 'sgd'"):
+    with pytest.raises(InputError, match=r"is of adamw_torch_fused, .* is 'sgd'"):
         bench.train(other, make_rows(), start=after(bench, first, tiny))
 
 
