@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks import bench_filters, bench_memory, bench_run, bench_sampling, bench_training, bench_verifier
+from benchmarks import (
+    bench_filters,
+    bench_memory,
+    bench_run,
+    bench_sampling,
+    bench_training,
+    bench_verifier,
+)
 
 
 def main() -> None:
