@@ -19,7 +19,7 @@ else ifeq ($(PINS),requirements/cpu.txt)
 export UV_TORCH_BACKEND := cpu
 endif
 
-.PHONY: install demo test lint bench fuzz lock seed-model clean
+.PHONY: install demo test test-all lint bench fuzz lock seed-model clean
 install: $(STAMP)
 
 $(BIN)/uv:
@@ -37,6 +37,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+test-all: install
+	$(BIN)/python -m pytest -m ""
 
 lint: install
 	$(BIN)/ruff format --check .

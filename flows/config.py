@@ -117,7 +117,7 @@ class RunConfig(Config):
             )
         if len(set(given)) < len(given):
             raise ValueError(f"two selections of one kind: {given}; trainers of a kind share one")
-        if any(trainer.start_from == "base" for trainer in self.trainer[1:]):
+        if any(_starts_from_base(trainer) for trainer in self.trainer[1:]):
             raise ValueError(
                 'start_from = "base" can only be the first trainer\'s; each later one starts from '
                 "the checkpoint of the one before"
@@ -136,6 +136,12 @@ class RunConfig(Config):
             )
             for at, trainer in enumerate(self.trainer)
         ]
+
+
+def _starts_from_base(trainer: TrainerConfig) -> bool:
+    """Whether it does so in any iteration of its schedule."""
+    iterations = range(max(1, len(trainer.per_iteration)))
+    return any(at_iteration(trainer, at).start_from == "base" for at in iterations)
 
 
 def _subject(kinds: Sequence[str], at: int) -> str:
@@ -175,8 +181,11 @@ def _absolute_paths(node: Any) -> Any:
     return {key: _absolute(key, _absolute_paths(inner)) for key, inner in node.items()}
 
 
+_PATHS = ("path", "model", "accelerate_config")
+
+
 def _absolute(key: str, value: Any) -> Any:
-    if key in ("path", "model") and isinstance(value, str) and Path(value).exists():
+    if key in _PATHS and isinstance(value, str) and Path(value).exists():
         return str(Path(value).resolve())
     return value
 

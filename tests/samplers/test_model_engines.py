@@ -248,13 +248,14 @@ def test_a_killed_engine_answers_again_after_its_restart(
     assert answers(transformers_client, policies["one"]) == expected
 
 
-@pytest.mark.parametrize("name", ["one", "adapted"])
-def test_an_exported_checkpoint_answers_as_the_policy_it_was_made_from(
-    client: EngineClient, policies: dict[str, Policy], tmp_path: Path, name: str
+def test_vllm_answers_from_an_exported_checkpoint_as_from_model_and_adapter(
+    vllm_client: EngineClient, policies: dict[str, Policy], tmp_path: Path
 ) -> None:
     folder = tmp_path / "exported"
     folder.mkdir()
-    job = ExportJob(policy=asdict(policies[name]), folder=str(folder), dtype="float32", merged=True)
+    job = ExportJob(
+        policy=asdict(policies["adapted"]), folder=str(folder), dtype="float32", merged=True
+    )
     write_checkpoint(job, tmp_path)
-    exported = Policy(fingerprint=f"{name} exported", model=str(folder))
-    assert answers(client, exported) == answers(client, policies[name])
+    exported = Policy(fingerprint="exported", model=str(folder))
+    assert answers(vllm_client, exported) == answers(vllm_client, policies["adapted"])
