@@ -6,12 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from filters.base import FilterBase, FilterContext, Mark
-from ratchet.equations import find_equations
+from filters.base import FilterBase, FilterContext, Mark, short_note
+from ratchet.equations import checkable, held_share
 from ratchet.records import Completion, Problem
-
-MAX_NOTE_CHARS = 120
-"""Characters of a false equation that a mark's note quotes."""
 
 
 class ArithmeticConfig(FilterBase):
@@ -34,19 +31,15 @@ class Arithmetic:
 
     def mark(self, problem: Problem, completion: Completion) -> Mark:
         """One completion's mark; the problem isn't looked at."""
-        equations = [e for e in find_equations(completion.completion) if e.holds is not None]
-        if not equations:
+        equations = checkable(completion.completion)
+        share = held_share(equations)
+        if share is None:
             return Mark(True, "no_equations")
         wrong = [equation for equation in equations if not equation.holds]
         accepted = len(wrong) <= self._max_wrong
         return Mark(
             accepted,
             "equations_hold" if accepted else "wrong_equation",
-            (len(equations) - len(wrong)) / len(equations),
-            _shortened(wrong[0].text) if wrong else None,
+            share,
+            short_note(wrong[0].text) if wrong else None,
         )
-
-
-def _shortened(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= MAX_NOTE_CHARS else text[: MAX_NOTE_CHARS - 1] + "…"

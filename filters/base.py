@@ -16,6 +16,8 @@ Mode = Literal["require", "mark"]
 
 UNSCORED = "unscored"
 """The reason of a completion that a filter can't judge; it is not rejected for that."""
+MAX_NOTE_CHARS = 120
+"""Characters of a completion that a verdict's note quotes."""
 FILTER_ERROR = "filter_error"
 """The reason of a completion on which a filter raised; the verdict's note holds the message."""
 
@@ -49,6 +51,17 @@ class Mark(NamedTuple):
     reward: float | None = None
     note: str | None = None
     answer: str | None = None
+
+
+def short_note(text: str) -> str:
+    """What a note quotes of `text`, on one line."""
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_NOTE_CHARS else text[: MAX_NOTE_CHARS - 1] + "…"
+
+
+def is_sound(completion: Completion) -> bool:
+    """Whether the engine made the completion; there is nothing to judge where it failed."""
+    return completion.finish_reason != "error"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class FunnelStep:
 
 
 class Funnel:
-    """Counts of one stage, or of a part of it; `merge` adds the counts of another part."""
+    """Counts of one stage."""
 
     def __init__(self, configs: Sequence[FilterBase]) -> None:
         self.steps = [FunnelStep(config.label, config.mode) for config in configs]
@@ -58,18 +58,6 @@ class Funnel:
                 step.lost[mark.reason] += 1
                 standing = step.mode != "require"
         return standing
-
-    def merge(self, other: Funnel) -> None:
-        """Add the counts of groups that were counted elsewhere, by the same filters."""
-        for mine, its in zip(self.steps, other.steps, strict=True):
-            mine.reasons += its.reasons
-            mine.lost += its.lost
-            mine.entered += its.entered
-        self.completions += other.completions
-        self.accepted += other.accepted
-        self.groups += other.groups
-        self.solved += other.solved
-        self.error_notes = {**other.error_notes, **self.error_notes}
 
     def metrics(self) -> dict[str, Any]:
         """As in the manifest. A filter's `reasons` sum to `completions`; `accepted` and all that

@@ -19,11 +19,13 @@ from filters.base import (
     GroupFilter,
     Mark,
     SetFilter,
+    is_sound,
 )
 from ratchet.errors import InputError
 from ratchet.records import Completion, Problem
 
-Known = Mapping[str, Sequence[Mark]]
+Known = Mapping[str, list[Mark]]
+"""Marks on a group's sound completions, by the name of the filter that made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,16 @@ class Judge:
 
         A completion that the engine failed on is shown to no filter.
         """
-        sound = [at for at, completion in enumerate(group) if completion.finish_reason != "error"]
-        standing = [completion.finish_reason != "error" for completion in group]
+        standing = [is_sound(completion) for completion in group]
+        sound = [at for at, stands in enumerate(standing) if stands]
+        failed = [_failed(completion) for completion in group]
         marks: list[list[Mark]] = []
         earlier: dict[str, list[Mark]] = {}
         shown = [group[at] for at in sound]
         for config, marker in self._steps:
             view = Group(problem, shown, earlier, [standing[at] for at in sound])
-            made = marker(view) if marker else [known[config.label][at] for at in sound]
-            row = _spread(made, sound, [_failed(completion) for completion in group])
+            made = marker(view) if marker else known[config.label]
+            row = _spread(made, sound, [*failed])
             marks.append(row)
             earlier[config.label] = made
             if config.mode == "require":
@@ -104,16 +107,6 @@ def _marked_whole(rule: GroupFilter, group: Group) -> list[Mark]:
         seen = f"{len(marks)}" if isinstance(marks, list) else type(marks).__name__
         return [_error(f"{type(rule).__name__}: {seen} for {count} completions")] * count
     return [_checked(mark) for mark in marks]
-
-
-def marked_all(rule: CompletionFilter, problem: Problem, group: Sequence[Completion]) -> list[Mark]:
-    """Marks on a whole group, those of completions that the engine failed on among them."""
-    return [
-        _failed(completion)
-        if completion.finish_reason == "error"
-        else _guarded(lambda c=completion: rule.mark(problem, c))  # type: ignore[misc]
-        for completion in group
-    ]
 
 
 def mark_across(rule: SetFilter, judged: Judged, group: Sequence[Completion]) -> list[Mark]:

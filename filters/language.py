@@ -6,27 +6,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from filters.base import UNSCORED, FilterBase, FilterContext, Mark
+from filters.base import UNSCORED, FilterBase, FilterContext, Mark, short_note
 from ratchet.language import (
     DEFAULT_MIN_CONFIDENCE,
     DEFAULT_MIN_LETTERS,
     LanguageJudge,
     LanguageReading,
+    WantedLanguages,
 )
 from ratchet.records import Completion, Problem
-from ratchet.scripts import require_language, script_of
-
-MAX_NOTE = 120
-"""Characters of a foreign sentence that a verdict's note shows."""
-
-OWN_LANGUAGE = "problem"
+from ratchet.scripts import OWN_LANGUAGE, LanguageSetting, require_language, script_of
 
 
 class LanguageConfig(FilterBase):
     """Which language, and how much of others is let pass."""
 
     kind: Literal["language"] = "language"
-    language: str = OWN_LANGUAGE
+    language: LanguageSetting = OWN_LANGUAGE
     """An ISO 639-1 code; or "problem": the language that the problem itself is in. Where a problem
     is too short to tell, a completion need only keep to its own language."""
     min_confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = DEFAULT_MIN_CONFIDENCE
@@ -42,11 +38,6 @@ class LanguageConfig(FilterBase):
     candidates: tuple[str, ...] | None = None
     """The only other languages to look for, ISO 639-1; fewer are faster to load. All, if left
     out."""
-
-    @field_validator("language")
-    @classmethod
-    def _known(cls, language: str) -> str:
-        return language if language == OWN_LANGUAGE else require_language(language)
 
     @field_validator("candidates")
     @classmethod
@@ -66,11 +57,11 @@ class Language:
     def __init__(self, config: LanguageConfig, _context: FilterContext) -> None:
         self._config = config
         self._judge = LanguageJudge(config.candidates, config.min_confidence, config.min_letters)
-        self._wanted: dict[str, str | None] = {}
+        self._wanted = WantedLanguages(config.language, self._judge)
 
     def mark(self, problem: Problem, completion: Completion) -> Mark:
         """One completion's mark; the note is the language seen, or the foreign part."""
-        wanted = self._language_of(problem)
+        wanted = self._wanted.of(problem)
         reading = self._judge.read(completion.completion, wanted)
         if reading.share is None or reading.language is None:
             return Mark(True, UNSCORED)
@@ -79,15 +70,6 @@ class Language:
             return Mark(True, "wanted_language", reading.share, reading.language)
         note = reading.language if fault == "wrong_language" else _foreign_note(reading)
         return Mark(False, fault, reading.share, note)
-
-    def _language_of(self, problem: Problem) -> str | None:
-        if self._config.language != OWN_LANGUAGE:
-            return self._config.language
-        if problem.problem_id not in self._wanted:
-            language, confidence = self._judge.detect(problem.problem)
-            sure = confidence >= self._config.min_confidence
-            self._wanted[problem.problem_id] = language if sure else None
-        return self._wanted[problem.problem_id]
 
     def _fault(self, reading: LanguageReading, share: float, wanted: str) -> str | None:
         if reading.language != wanted:
@@ -103,5 +85,4 @@ class Language:
 
 def _foreign_note(reading: LanguageReading) -> str:
     part = max(reading.foreign, key=lambda part: part.letters)
-    text = part.text if len(part.text) <= MAX_NOTE else f"{part.text[: MAX_NOTE - 1]}…"
-    return f"{part.language or 'unknown'}: {text}"
+    return f"{part.language or 'unknown'}: {short_note(part.text)}"

@@ -62,8 +62,8 @@ def shingles_of(normal: str, size: int) -> Shingles:
     return frozenset(map(hash, runs))
 
 
-def jaccard(a: Shingles, b: Shingles) -> float:
-    """The share of both sets' shingles that both hold."""
+def jaccard(a: frozenset[Any], b: frozenset[Any]) -> float:
+    """The share of both sets' members that both hold."""
     shared = len(a & b)
     return shared / (len(a) + len(b) - shared)
 

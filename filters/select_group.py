@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from filters.near_duplicates import jaccard
 from ratchet.records import Completion, Problem, Verdict
 
 Fate = str
@@ -80,7 +81,7 @@ def farthest_first(completions: Sequence[Completion], count: int, seed: int) -> 
         left.remove(farthest)
         chosen.append(farthest)
         for other in left:
-            gap = _distance(pairs[farthest.attempt], pairs[other.attempt])
+            gap = 1 - jaccard(pairs[farthest.attempt], pairs[other.attempt])
             gaps[other.attempt] = min(gaps[other.attempt], gap)
     return chosen
 
@@ -88,7 +89,3 @@ def farthest_first(completions: Sequence[Completion], count: int, seed: int) -> 
 def _word_pairs(text: str) -> frozenset[tuple[str, str]]:
     words = ["", *text.split(), ""]
     return frozenset(pairwise(words))
-
-
-def _distance(one: frozenset[tuple[str, str]], other: frozenset[tuple[str, str]]) -> float:
-    return 1 - len(one & other) / len(one | other)

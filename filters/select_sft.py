@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from filters.base import is_sound
 from filters.select_config import SftSelection
 from filters.select_group import (
     Fate,
@@ -47,7 +48,8 @@ def select_sft(group: JudgedGroup, target: int, config: SftSelection, seed: int)
     kept = _in_order(_chosen(group, unique, wanted, config, own_seed))
     if config.control == "none":
         return Chosen(_rows(kept, config), _fates(group, accepted, unique, kept))
-    pool = unique if config.control == "accepted" else unique_texts(_sound(group))
+    sound = [completion for completion in group.completions if is_sound(completion)]
+    pool = unique if config.control == "accepted" else unique_texts(sound)
     drawn = _in_order(shuffled(pool, derive_seed(own_seed, "control"))[:wanted])
     fates = Counter(selected=len(drawn), not_drawn=len(group.completions) - len(drawn))
     return Chosen(_rows(drawn, config), fates)
@@ -64,10 +66,6 @@ def _chosen(
             return best_first(unique, group.rewards(config.reward), seed)[:wanted]
         case "diverse":
             return farthest_first(unique, wanted, seed)
-
-
-def _sound(group: JudgedGroup) -> list[Completion]:
-    return [c for c in group.completions if c.finish_reason != "error"]
 
 
 def _in_order(completions: Sequence[Completion]) -> list[Completion]:

@@ -33,6 +33,8 @@ from ratchet.records import Completion, DpoRow, GrpoRow, Problem, SftRow, Verdic
 from ratchet.store import Artifact, Workspace
 
 VERSION = 2
+_PROMPTS_TOLD = 8
+"""Prompts whose lengths are told to trainers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +109,12 @@ def check_selection(config: SelectionConfig, filters: Sequence[FilterBase]) -> N
 def run(config: SelectionConfig, inputs: SelectInputs, out: Workspace) -> dict[str, Any]:
     """Write the training rows, one part for each part of completions.
 
-    Memory holds one part at a time, and a few numbers for each problem.
+    Memory holds one part at a time, and a few numbers for each problem. Some prompts' lengths in
+    tokens go into the metrics, so that a trainer can tell rows of another tokenizer.
     """
     selector = _selector(config, inputs)
     counts: Counter[str] = Counter(rows=0, accepted=0, problems=0)
+    prompt_tokens: dict[str, int] = {}
     total = len(inputs.completions.part_files())
     for index, groups in enumerate(_parts(inputs)):
         rows: list[Any] = []
@@ -119,10 +123,18 @@ def run(config: SelectionConfig, inputs: SelectInputs, out: Workspace) -> dict[s
             counts["accepted"] += sum(group.accepted)
             counts["problems"] += bool(selected)
             rows += selected
+            if selected and len(prompt_tokens) < _PROMPTS_TOLD:
+                prompt_tokens |= _prompt_tokens(group)
         counts["rows"] += len(rows)
         out.write_part(index, rows, row_type(config))
         inputs.progress(Step(index + 1, total, accepted=counts["rows"]))
-    return {**counts, **selector.counts()}
+    return {**counts, **selector.counts(), "prompt_tokens": prompt_tokens}
+
+
+def _prompt_tokens(group: JudgedGroup) -> dict[str, int]:
+    """None where the engine did not count, as a recording without counts does."""
+    tokens = group.completions[0].num_prompt_tokens
+    return {group.problem.problem_id: tokens} if tokens else {}
 
 
 def judged_groups(

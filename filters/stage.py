@@ -19,12 +19,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from filters.base import FILTER_ERROR, FilterContext, LengthCounts, Mark, SetFilter
+from filters.base import (
+    FILTER_ERROR,
+    FilterContext,
+    Group,
+    LengthCounts,
+    Mark,
+    SetFilter,
+    is_sound,
+)
 from filters.build import build_filter, settings_of
 from filters.config import FilterConfig, looks_across
 from filters.decontamination import DecontaminationConfig
 from filters.funnel import Funnel
-from filters.judging import Judge, Judged, Known, mark_across, marked_all
+from filters.judging import Judge, Judged, Known, mark_across, marker_of
 from filters.length import LengthConfig
 from filters.orm import Orm, OrmConfig
 from ratchet.answers import Grader
@@ -164,13 +172,15 @@ class _Here:
             for config in configs
             if isinstance(config, OrmConfig)
         }
+        self._markers = {label: marker_of(orm) for label, orm in self._orms.items()}
         last = build_filter(configs[-1], context) if looks_across(configs[-1]) else None
         self._across = last if isinstance(last, SetFilter) else None
 
     def known(self, group: Sequence[Completion]) -> Known:
-        """The outcome filters' marks on a group."""
-        problem = self._problems[group[0].problem_id]
-        return {name: marked_all(orm, problem, group) for name, orm in self._orms.items()}
+        """The outcome filters' marks on what is sound of a group."""
+        sound = [completion for completion in group if is_sound(completion)]
+        view = Group(self._problems[group[0].problem_id], sound, {}, [True] * len(sound))
+        return {label: marker(view) for label, marker in self._markers.items()}
 
     def completed(self, judged: Judged, group: Sequence[Completion]) -> list[list[Mark]]:
         """A group's marks with those of the filter that looks across groups."""
@@ -262,7 +272,6 @@ def _begin(configs: Sequence[FilterConfig], context: FilterContext) -> None:
     """In a process of the crew: its own filters."""
     global _JUDGE
     rules = [build_filter(config, context) for config in configs]
-
     _JUDGE = Judge(configs, rules), context.problems
 
 

@@ -21,6 +21,9 @@ from ratchet.sources.config import ProblemSource
 from samplers.config import EngineConfig, SamplerConfig, check_params
 from trainers.config import TrainerConfig, at_iteration
 
+BENCHMARK = "benchmark-"
+"""What the names of sets begin with that decontamination filters name."""
+
 
 class ProblemSets(Config):
     """Three disjoint sets: train is sampled, dev decides, test is reported once."""
@@ -60,6 +63,11 @@ class Training:
     trainer: TrainerConfig
     selection: SelectionConfig
 
+    @property
+    def label(self) -> str:
+        """What a report calls it."""
+        return self.subject or self.trainer.kind
+
 
 class RunConfig(Config):
     """Everything that a run is made from."""
@@ -90,8 +98,13 @@ class RunConfig(Config):
     @model_validator(mode="after")
     def _names_are_unique(self) -> RunConfig:
         names = [guard.name for guard in self.guards]
-        if len(set(names)) < len(names) or {"dev", "test"} & set(names):
-            raise ValueError(f"guards need names of their own, and not dev or test: {names}")
+        own = {"train", "dev", "test"}
+        taken = [name for name in names if name in own or name.startswith(BENCHMARK)]
+        if taken or len(set(names)) < len(names):
+            raise ValueError(
+                "guards need names of their own, and not train, dev, test or "
+                f"{BENCHMARK}…, which are those of other sets: {names}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -123,6 +136,12 @@ class RunConfig(Config):
                 "the checkpoint of the one before"
             )
         return self
+
+    def sources(self) -> dict[str, ProblemSource]:
+        """Every problem source by its set's name: train, dev, test, then the guards'."""
+        sets = self.problems
+        own: dict[str, ProblemSource] = {"train": sets.train, "dev": sets.dev, "test": sets.test}
+        return own | {guard.name: guard.problems for guard in self.guards}
 
     def trainings(self, iteration: int = 0) -> list[Training]:
         """The chain of trainings of one iteration; the first one's subject is empty."""

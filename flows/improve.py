@@ -12,7 +12,9 @@ from flows.config import stored_config
 from flows.display import Display
 from flows.preflight import problem_sets
 from flows.publish import publish_iteration, publish_outcome
-from flows.session import Place, Session, Standing, open_session
+from flows.session import Session, Standing, open_session
+from flows.stage_inputs import Sets
+from ratchet.ledger import Place
 from ratchet.store import Store
 
 
@@ -45,7 +47,7 @@ def _loop(session: Session) -> bool:
 
 
 def _iterate(
-    session: Session, iteration: int, known: tuple[Standing, Standing], sets: stages.Sets
+    session: Session, iteration: int, known: tuple[Standing, Standing], sets: Sets
 ) -> tuple[Standing, bool]:
     """One pass from (base, incumbent): the incumbent after it, and whether it is a new one."""
     base, incumbent = known
@@ -60,7 +62,7 @@ def _iterate(
     return (candidate if promoted else incumbent), promoted
 
 
-def _test(session: Session, base: Standing, final: Standing, sets: stages.Sets) -> None:
+def _test(session: Session, base: Standing, final: Standing, sets: Sets) -> None:
     """The test set is reported once, and never used for a decision."""
     stages.evaluate(session, Place(None, "test", "base"), base.policy, sets["test"])
     stages.evaluate(session, Place(None, "test", "final"), final.policy, sets["test"])

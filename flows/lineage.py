@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flows.config import RunConfig
 from ratchet.errors import InputError
-from ratchet.ledger import Entry, Run
+from ratchet.ledger import Entry, Place, Run, reached_iterations
 from ratchet.policy import Policy, base_policy
 from ratchet.store import Artifact
 from trainers import stage as train_stage
@@ -31,8 +31,7 @@ def candidates(run: Run, config: RunConfig) -> list[Candidate]:
     entries = run.entries()
     base = incumbent = base_policy(config.model)
     found = []
-    iterations = sorted({e.iteration for e in entries.values() if e.iteration is not None})
-    for iteration in iterations:
+    for iteration in reached_iterations(entries):
         policy = _trained(run, config, entries, iteration, (incumbent, base))
         if policy is None:
             continue
@@ -53,17 +52,16 @@ def _trained(
     incumbent, base = policies
     candidate: Policy | None = None
     for training in config.trainings(iteration):
-        subject = f"/{training.subject}" if training.subject else ""
-        entry = entries.get(f"{iteration}/train{subject}")
+        entry = entries.get(Place(iteration, "train", training.subject).step)
         if entry is None:
             continue
-        start = base if training.trainer.start_from == "base" else candidate or incumbent
+        start = train_stage.starting_policy(training.trainer, candidate or incumbent, base)
         candidate = train_stage.checkpoint_policy(artifact_of(run, entry), start, iteration)
     return candidate
 
 
 def _promoted(run: Run, entries: Mapping[str, Entry], iteration: int) -> bool | None:
-    entry = entries.get(f"{iteration}/gate")
+    entry = entries.get(Place(iteration, "gate").step)
     return bool(artifact_of(run, entry).metrics["promoted"]) if entry else None
 
 

@@ -51,10 +51,8 @@ def _data(config: RunConfig) -> Iterator[str]:
     yield "| set | source | used for |"
     yield "|---|---|---|"
     uses = {"train": "sampled and trained on", "dev": "deciding", "test": "measured once"}
-    for name, use in uses.items():
-        yield f"| {name} | {_source(getattr(config.problems, name).model_dump())} | {use} |"
-    for guard in config.guards:
-        yield f"| {guard.name} | {_source(guard.problems.model_dump())} | guarding |"
+    for name, source in config.sources().items():
+        yield f"| {name} | {_source(source.model_dump())} | {uses.get(name, 'guarding')} |"
 
 
 def _source(source: Mapping[str, Any]) -> str:

@@ -13,7 +13,6 @@ from filters.selection import rows_per_problem
 from flows.config import RunConfig
 from ratchet.ledger import Run
 from ratchet.policy import base_policy
-from ratchet.records import Problem
 from ratchet.sources import is_local, load_problems
 from ratchet.sources.config import ProblemSource
 from ratchet.store import MANIFEST, Store, load_manifest
@@ -31,13 +30,7 @@ class Forecast:
 
 def plan(config: RunConfig, store: Store | None, name: str) -> dict[str, Any]:
     """The plan as one JSON object."""
-    sets = {
-        "train": config.problems.train,
-        "dev": config.problems.dev,
-        "test": config.problems.test,
-        **{guard.name: guard.problems for guard in config.guards},
-    }
-    sizes = {key: _size(source) for key, source in sets.items()}
+    sizes = {name: _size(source) for name, source in config.sources().items()}
     return {
         "name": name,
         "model": _model(config),
@@ -60,8 +53,7 @@ def _size(source: ProblemSource) -> dict[str, Any]:
             "note": "fetched from the hub",
         }
     loaded = load_problems(source)
-    problems: list[Problem] = list(loaded.problems)
-    return {**described, "count": len(problems), "skipped": dict(loaded.skipped)}
+    return {**described, "count": len(loaded.problems), "skipped": dict(loaded.skipped)}
 
 
 def _model(config: RunConfig) -> dict[str, Any]:
@@ -87,9 +79,7 @@ def _per_iteration(config: RunConfig, sizes: dict[str, Any]) -> dict[str, Any]:
             key: times(sizes[key]["count"], config.eval.group_size) for key in benchmarks
         },
         "trained_rows_at_most": {
-            training.subject or training.trainer.kind: times(
-                sizes["train"]["count"], rows_per_problem(training.selection)
-            )
+            training.label: times(sizes["train"]["count"], rows_per_problem(training.selection))
             for training in config.trainings()
         },
     }

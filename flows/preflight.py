@@ -6,7 +6,7 @@ from typing import Any
 
 from filters.build import settings_of
 from filters.decontamination import DecontaminationConfig
-from flows.config import RunConfig, stored_config
+from flows.config import BENCHMARK, RunConfig, stored_config
 from ratchet.policy import base_policy
 from ratchet.problem_set import ProblemSet, check_disjoint, load_set
 from ratchet.store import Store
@@ -22,15 +22,12 @@ def problem_sets(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
     Raises:
         InputError: if a set can't be read, is empty, or shares problems with another.
     """
-    problems = config.problems
-    sources = {"train": problems.train, "dev": problems.dev, "test": problems.test}
-    sets = {name: load_set(store, name, source) for name, source in sources.items()}
-    guards = {g.name: load_set(store, g.name, g.problems) for g in config.guards}
-    check_disjoint(store, sets, problems.overlap_threshold)
-    for name, guard in guards.items():
-        pair = {"train": sets["train"], name: guard}
-        check_disjoint(store, pair, problems.overlap_threshold)
-    return {**sets, **guards, **_benchmarks(config, store)}
+    sets = {name: load_set(store, name, source) for name, source in config.sources().items()}
+    apart = [("train", "dev", "test"), *(("train", guard.name) for guard in config.guards)]
+    for names in apart:
+        some = {name: sets[name] for name in names}
+        check_disjoint(store, some, config.problems.overlap_threshold)
+    return {**sets, **_benchmarks(config, store)}
 
 
 def _benchmarks(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
@@ -41,7 +38,7 @@ def _benchmarks(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
         if isinstance(rule, DecontaminationConfig)
         for source in rule.benchmarks
     ]
-    names = [f"benchmark-{at}" for at in range(len(sources))]
+    names = [f"{BENCHMARK}{at}" for at in range(len(sources))]
     return {name: load_set(store, name, s) for name, s in zip(names, sources, strict=True)}
 
 

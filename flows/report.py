@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from flows.config import Training, stored_config
+from flows.config import stored_config
 from flows.funnel_report import funnel_lines, verifier_audit
-from ratchet.ledger import Entry, Run
+from ratchet.ledger import Entry, Place, Run, reached_iterations
 from ratchet.store import MANIFEST, Manifest, Store, load_manifest
 
 _TABLE_WIDTH = 132
-Links = Sequence[Training]
 _CHAINED = ("select", "train")
 """Stages that an iteration may have several of."""
 _INTERVAL = ("mean", "low", "high", "n")
@@ -28,19 +28,24 @@ def show(run: Run) -> dict[str, Any]:
     """
     entries = run.entries()
     manifests = {step: _manifest(run.store, entry) for step, entry in entries.items()}
-    iterations = sorted({e.iteration for e in entries.values() if e.iteration is not None})
     status = run.status()
+
+    def measured(stage: str, subject: str = "") -> dict[str, Any] | None:
+        return _interval(manifests.get(Place(None, stage, subject).step))
+
     return {
         "run": run.name,
         "state": status["state"],
         "reason": status["reason"],
         "engine_starts": status["engine_starts"],
         "wall_seconds": status["wall_seconds"],
-        "base": {"dev": _interval(manifests.get("base/eval"))},
-        "iterations": [_iteration(i, entries, manifests, run) for i in iterations],
+        "base": {"dev": measured("eval")},
+        "iterations": [
+            _iteration(index, entries, manifests, run) for index in reached_iterations(entries)
+        ],
         "test": {
-            "base": _interval(manifests.get("test/base")),
-            "final": _interval(manifests.get("test/final")),
+            "base": measured("test", "base"),
+            "final": measured("test", "final"),
         },
     }
 
@@ -62,24 +67,24 @@ def _iteration(
     index: int, entries: Mapping[str, Entry], manifests: Mapping[str, Manifest | None], run: Run
 ) -> dict[str, Any]:
     def at(stage: str) -> Manifest | None:
-        return manifests.get(f"{index}/{stage}")
+        return manifests.get(Place(index, stage).step)
 
     own = {
-        e.step.removeprefix(f"{index}/"): e.identity
+        e.place.name: e.identity
         for e in entries.values()
-        if e.iteration == index and (e.step == f"{index}/{e.stage}" or e.stage in _CHAINED)
+        if e.iteration == index and (not e.place.subject or e.stage in _CHAINED)
     }
     trainings = _trainings(index, entries, manifests)
-    links = stored_config(run.config, run.name).trainings(index)
+    accepted = _metric(at("filter"), "accepted")
     return {
         "iteration": index,
         "sampled": _metric(at("sample"), "completions"),
-        "accepted": _metric(at("filter"), "accepted"),
+        "accepted": accepted,
         "train_rows": sum(training["rows"] for training in trainings if training["trained"]),
         "tokens": _metric(at("sample"), "tokens"),
         "dev": _interval(at("eval")),
         "promoted": _metric(at("gate"), "promoted", False),
-        "reason": _reason(at("gate"), trainings, _metric(at("filter"), "accepted"), links),
+        "reason": _reason(run, index, at("gate"), trainings, accepted),
         "funnel": _metric(at("filter"), "reasons", {}),
         "funnel_steps": _metric(at("filter"), "funnel", []),
         "trainings": trainings,
@@ -101,7 +106,7 @@ def _trainings(
                 {
                     "kind": manifest.settings["kind"],
                     "rows": manifest.metrics["rows"],
-                    "trained": step.replace("/select", "/train") in entries,
+                    "trained": replace(entry.place, stage="train").step in entries,
                     "fates": manifest.metrics.get("fates", {}),
                     "groups": manifest.metrics.get("groups", {}),
                 }
@@ -110,22 +115,26 @@ def _trainings(
 
 
 def _reason(
-    gate: Manifest | None, trainings: Sequence[Mapping[str, Any]], accepted: int, links: Links
+    run: Run,
+    index: int,
+    gate: Manifest | None,
+    trainings: Sequence[Mapping[str, Any]],
+    accepted: int,
 ) -> str:
+    """Why an iteration ended as it did."""
     if gate:
         return str(gate.metrics["reason"])
-    if len(trainings) < len(links) or any(training["trained"] for training in trainings):
+    if not trainings or any(training["trained"] for training in trainings):
+        return "not finished"
+    # Read only where it is needed: the config of an old run may no longer parse.
+    links = stored_config(run.config, run.name).trainings(index)
+    if len(trainings) < len(links):
         return "not finished"
     lacking = ", ".join(
         f"{training['rows']} {training['kind']} rows, min_rows={link.trainer.min_rows}"
         for training, link in zip(trainings, links, strict=True)
     )
     return f"nothing trained: {accepted} accepted, {lacking}"
-
-
-def promoted(shown: Mapping[str, Any]) -> bool:
-    """Whether any iteration of a shown run promoted its candidate."""
-    return any(iteration["promoted"] for iteration in shown["iterations"])
 
 
 def percent(interval: Mapping[str, Any] | None) -> str:

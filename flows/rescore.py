@@ -12,16 +12,15 @@ from typing import Any
 
 from filters import selection
 from filters import stage as filter_stage
-from filters.config import FilterConfig
 from flows.config import RunConfig, Training, stored_config
 from flows.funnel_report import counted
+from flows.lineage import artifact_of
 from flows.preflight import problem_sets
+from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
 from ratchet.answers import Grader
 from ratchet.config import apply_overrides, read_toml
 from ratchet.errors import InputError
-from ratchet.grading import GradingRules
-from ratchet.ledger import Run
-from ratchet.problem_set import ProblemSet
+from ratchet.ledger import Entry, Run
 from ratchet.records import DpoRow, GrpoRow, SftRow
 from ratchet.store import Artifact
 
@@ -60,87 +59,61 @@ def rescore(run: Run, config: RunConfig) -> list[dict[str, Any]]:
     """For each iteration the funnel and the rows, before and after."""
     before = stored_config(run.config, run.name)
     sets = problem_sets(before, run.store)
-    sampled = [e for e in run.entries().values() if e.stage == "sample" and e.iteration is not None]
+    sampled = [entry for entry in run.entries().values() if entry.stage == "sample"]
     if not sampled:
         raise InputError(f"run {run.name!r} has sampled nothing yet; ratchet resume {run.name}")
     with Grader() as grader:
         made = _Rescoring(run, before, config, sets, grader)
-        return [made.iteration(entry.iteration, entry.identity) for entry in sampled]  # type: ignore[arg-type]
+        return [made.iteration(entry) for entry in sampled]
 
 
 class _Rescoring:
     """The two configs on one run's completions."""
 
     def __init__(
-        self,
-        run: Run,
-        before: RunConfig,
-        after: RunConfig,
-        sets: Mapping[str, ProblemSet],
-        grader: Grader,
+        self, run: Run, before: RunConfig, after: RunConfig, sets: Sets, grader: Grader
     ) -> None:
         self._run = run
         self._configs = {"before": before, "after": after}
         self._sets = sets
         self._grader = grader
 
-    def iteration(self, iteration: int, identity: str) -> dict[str, Any]:
-        """One iteration, judged by both."""
-        completions = self._run.store.find(identity)
-        if completions is None:
-            raise InputError(
-                f"iteration {iteration}'s completions ({identity}) are not in the store, or "
-                f"damaged; ratchet resume {self._run.name} makes them again"
-            )
-        found: dict[str, Any] = {"iteration": iteration, "completions": completions.manifest.rows}
+    def iteration(self, sampled: Entry) -> dict[str, Any]:
+        """One iteration's completions, judged by both.
+
+        Raises:
+            InputError: if they are gone or damaged.
+        """
+        completions = artifact_of(self._run, sampled)
+        found: dict[str, Any] = {
+            "iteration": sampled.iteration,
+            "completions": completions.manifest.rows,
+        }
         rows = {}
         for side, config in self._configs.items():
-            verdicts = self._judge(config, completions, iteration)
-            found[side] = {key: verdicts.metrics[key] for key in ("accepted", "funnel", "reasons")}
+            judged = self._judge(config, completions, sampled.iteration)
+            metrics = judged.verdicts.metrics
+            found[side] = {key: metrics[key] for key in ("accepted", "funnel", "reasons")}
             rows[side] = {
-                training.subject or training.trainer.kind: self._select(
-                    config, training, completions, verdicts, iteration
-                )
+                training.label: self._select(config, training, judged, sampled.iteration)
                 for training in config.trainings()
             }
         return {**found, "rows": _differences(rows["before"], rows["after"])}
 
-    def _judge(self, config: RunConfig, completions: Artifact, iteration: int) -> Artifact:
-        train = self._sets["train"]
-        inputs = filter_stage.FilterInputs(
-            completions=completions,
-            problems=train.by_id(),
-            problems_fingerprint=train.fingerprint,
-            rules=GradingRules.of(config.problems.train),
-            grader=self._grader,
-            benchmarks={name: known for name, known in self._sets.items() if name != "train"},
-            redo=self._run.redo_count(iteration, "filter"),
+    def _judge(self, config: RunConfig, completions: Artifact, iteration: int | None) -> Judged:
+        redo = self._run.redo_count(iteration, "filter")
+        inputs = filter_inputs(config, self._sets, completions, self._grader, redo)
+        verdicts, _ = self._run.store.build(
+            filter_stage.spec(config.filters, inputs),
+            lambda out: filter_stage.run(config.filters, inputs, out),
         )
-        filters: tuple[FilterConfig, ...] = config.filters
-        artifact, _ = self._run.store.build(
-            filter_stage.spec(filters, inputs),
-            lambda out: filter_stage.run(filters, inputs, out),
-        )
-        return artifact
+        return Judged(completions, verdicts)
 
     def _select(
-        self,
-        config: RunConfig,
-        training: Training,
-        completions: Artifact,
-        verdicts: Artifact,
-        iteration: int,
+        self, config: RunConfig, training: Training, judged: Judged, iteration: int | None
     ) -> set[tuple[str, ...]]:
-        train = self._sets["train"]
-        inputs = selection.SelectInputs(
-            completions=completions,
-            verdicts=verdicts,
-            filters=config.filters,
-            problems=train.by_id(),
-            problems_fingerprint=train.fingerprint,
-            seed=config.seed,
-            redo=self._run.redo_count(iteration, "select"),
-        )
+        redo = self._run.redo_count(iteration, "select")
+        inputs = select_inputs(config, self._sets, judged, redo)
         rows, _ = self._run.store.build(
             selection.spec(training.selection, inputs),
             lambda out: selection.run(training.selection, inputs, out),

@@ -21,7 +21,7 @@ from ratchet.config import identity_settings
 from ratchet.engine import EngineDied
 from ratchet.faults import crash_scope
 from ratchet.identity import ArtifactSpec
-from ratchet.ledger import Entry, Run
+from ratchet.ledger import Entry, Place, Run
 from ratchet.policy import Policy, base_policy
 from ratchet.store import Artifact, Store, Workspace
 from samplers.client import EngineClient
@@ -29,23 +29,6 @@ from samplers.config import engine_identity
 from trainers.process import TrainerDied, WarmWorker
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT}
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in a run a stage stands; `iteration` is None for what belongs to no iteration."""
-
-    iteration: int | None
-    stage: str
-    subject: str = ""
-
-    @property
-    def step(self) -> str:
-        """The ledger's key, e.g. `0/sample`, `1/eval/gsm8k`, `base/eval`, `test/final`."""
-        head = "" if self.stage == "test" else "base"
-        if self.iteration is not None:
-            head = str(self.iteration)
-        return "/".join(part for part in (head, self.stage, self.subject) if part)
 
 
 class StagePackage(Protocol):

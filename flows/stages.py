@@ -10,24 +10,16 @@ from evals import stage as eval_stage
 from filters import selection
 from filters import stage as filter_stage
 from flows.config import Training
-from flows.session import Place, Session, Standing
+from flows.session import Session, Standing
+from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
 from ratchet.grading import GradingRules
+from ratchet.ledger import Place
 from ratchet.policy import Policy
 from ratchet.problem_set import ProblemSet
 from ratchet.records import Completion, Problem
 from ratchet.store import Artifact
 from samplers import do_sample
 from trainers import stage as train_stage
-
-Sets = dict[str, ProblemSet]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """An iteration's completions with their verdicts."""
-
-    completions: Artifact
-    verdicts: Artifact
 
 
 def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Artifact:
@@ -68,17 +60,9 @@ def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Arti
 def judge(session: Session, iteration: int, completions: Artifact, sets: Sets) -> Judged:
     """Every filter's verdict on every completion."""
     place = Place(iteration, "filter")
-    train = sets["train"]
-    inputs = filter_stage.FilterInputs(
-        completions=completions,
-        problems=train.by_id(),
-        problems_fingerprint=train.fingerprint,
-        rules=train.rules,
-        grader=session.grader,
-        benchmarks={name: benchmark for name, benchmark in sets.items() if name != "train"},
-        redo=session.redo_count(place),
-    )
-    verdicts = session.stage(place, filter_stage, session.config.filters, inputs)
+    config, redo = session.config, session.redo_count(place)
+    inputs = filter_inputs(config, sets, completions, session.grader, redo)
+    verdicts = session.stage(place, filter_stage, config.filters, inputs)
     return Judged(completions, verdicts)
 
 
@@ -87,16 +71,7 @@ def select(
 ) -> Artifact:
     """The rows of one training."""
     place = Place(iteration, "select", training.subject)
-    train = sets["train"]
-    inputs = selection.SelectInputs(
-        completions=judged.completions,
-        verdicts=judged.verdicts,
-        filters=session.config.filters,
-        problems=train.by_id(),
-        problems_fingerprint=train.fingerprint,
-        seed=session.config.seed,
-        redo=session.redo_count(place),
-    )
+    inputs = select_inputs(session.config, sets, judged, session.redo_count(place))
     return session.stage(place, selection, training.selection, inputs)
 
 
@@ -126,7 +101,7 @@ def train(session: Session, training: Training, iteration: int, material: Materi
         warm=session.warm,
     )
     artifact = session.stage(place, train_stage, config, inputs)
-    start = train_stage.starting_policy(config, inputs)
+    start = train_stage.starting_policy(config, material.start, session.base)
     return train_stage.checkpoint_policy(artifact, start, iteration)
 
 

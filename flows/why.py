@@ -13,8 +13,8 @@ from flows.config import RunConfig, stored_config
 from flows.lineage import artifact_of
 from flows.reasons import in_words
 from ratchet.errors import InputError
-from ratchet.ledger import Entry, Run
-from ratchet.problem_set import ProblemSet, load_set
+from ratchet.ledger import Entry, Place, Run
+from ratchet.problem_set import load_set
 from ratchet.records import Completion, DpoRow, EvalRow, Problem, RowT, SftRow, Verdict, from_table
 from ratchet.store import Artifact
 
@@ -30,7 +30,7 @@ def why(run: Run, problem_id: str) -> dict[str, Any]:
     """
     config = stored_config(run.config, run.name)
     name, problem = _find(run, config, problem_id)
-    entries = list(run.entries().values())
+    entries = run.entries()
     return {
         "run": run.name,
         "set": name,
@@ -41,13 +41,13 @@ def why(run: Run, problem_id: str) -> dict[str, Any]:
             "solution": problem.solution,
         },
         "iterations": [
-            _iteration(run, config, entry, problem_id)
-            for entry in entries
+            _iteration(run, config, entries, entry, problem_id)
+            for entry in entries.values()
             if entry.stage == "sample" and name == "train"
         ],
         "evaluations": [
             {"step": entry.step, **_plain_eval(row)}
-            for entry in entries
+            for entry in entries.values()
             if entry.stage in ("eval", "test") and name != "train"
             for row in _rows(artifact_of(run, entry), EvalRow, problem_id)
             if row.benchmark == name
@@ -57,8 +57,8 @@ def why(run: Run, problem_id: str) -> dict[str, Any]:
 
 def _find(run: Run, config: RunConfig, problem_id: str) -> tuple[str, Problem]:
     known: list[str] = []
-    for name, problem_set in _sets(run, config):
-        problems = problem_set.by_id()
+    for name, source in config.sources().items():
+        problems = load_set(run.store, name, source).by_id()
         if problem_id in problems:
             return name, problems[problem_id]
         known += problems
@@ -67,13 +67,6 @@ def _find(run: Run, config: RunConfig, problem_id: str) -> tuple[str, Problem]:
         f"run {run.name!r} has no problem {problem_id!r} among its {len(known)}; near: "
         f"{', '.join(near)}"
     )
-
-
-def _sets(run: Run, config: RunConfig) -> Iterator[tuple[str, ProblemSet]]:
-    problems = config.problems
-    sources = {"train": problems.train, "dev": problems.dev, "test": problems.test}
-    for name, source in {**sources, **{g.name: g.problems for g in config.guards}}.items():
-        yield name, load_set(run.store, name, source)
 
 
 def _rows(artifact: Artifact, kind: type[RowT], problem_id: str) -> list[RowT]:
@@ -86,15 +79,15 @@ def _rows(artifact: Artifact, kind: type[RowT], problem_id: str) -> list[RowT]:
     ]
 
 
-def _iteration(run: Run, config: RunConfig, sampled: Entry, problem_id: str) -> dict[str, Any]:
-    entries = run.entries()
-    head = f"{sampled.iteration}/"
+def _iteration(
+    run: Run, config: RunConfig, entries: Mapping[str, Entry], sampled: Entry, problem_id: str
+) -> dict[str, Any]:
     completions = _rows(artifact_of(run, sampled), Completion, problem_id)
     verdicts: dict[int, list[Verdict]] = {c.attempt: [] for c in completions}
-    if (judged := entries.get(f"{head}filter")) is not None:
+    if (judged := entries.get(Place(sampled.iteration, "filter").step)) is not None:
         for verdict in _rows(artifact_of(run, judged), Verdict, problem_id):
             verdicts[verdict.attempt].append(verdict)
-    used = _used(run, config, entries, head, problem_id)
+    used = _used(run, config, entries, sampled, problem_id)
     return {
         "iteration": sampled.iteration,
         "group": [
@@ -113,16 +106,16 @@ def _iteration(run: Run, config: RunConfig, sampled: Entry, problem_id: str) -> 
 
 
 def _used(
-    run: Run, config: RunConfig, entries: Mapping[str, Entry], head: str, problem_id: str
+    run: Run, config: RunConfig, entries: Mapping[str, Entry], sampled: Entry, problem_id: str
 ) -> dict[int | None, list[str]]:
     """attempt -> what it was used for; None stands for the problem as a whole."""
     used: dict[int | None, list[str]] = {}
     for training in config.trainings():
-        subject = f"/{training.subject}" if training.subject else ""
-        entry = entries.get(f"{head}select{subject}")
+        entry = entries.get(Place(sampled.iteration, "select", training.subject).step)
         if entry is None:
             continue
-        done = "trained on" if f"{head}train{subject}" in entries else "selected, not trained on,"
+        trained = Place(sampled.iteration, "train", training.subject).step in entries
+        done = "trained on" if trained else "selected, not trained on,"
         for row in _rows(artifact_of(run, entry), row_type(training.selection), problem_id):
             for attempt, role in _roles(row):
                 used.setdefault(attempt, []).append(f"{done} {role}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from ratchet.errors import InputError
 
@@ -28,13 +29,28 @@ class NotIdentity:
     """Marks a field that cannot change a result: `size: Annotated[int, NotIdentity()]`."""
 
 
+class Later:
+    """Marks a field that came after artifacts had been made without it.
+
+    While it has its default it is no part of the identity, so that those artifacts stay valid.
+    """
+
+
 def identity_settings(config: BaseModel) -> dict[str, Any]:
     """The settings that can change a result, as plain JSON values."""
     settings: dict[str, Any] = {}
     for name, field in type(config).model_fields.items():
-        if not any(isinstance(mark, NotIdentity) for mark in field.metadata):
-            settings[name] = _plain(getattr(config, name))
+        value = getattr(config, name)
+        if not _is_left_out(field, value):
+            settings[name] = _plain(value)
     return settings
+
+
+def _is_left_out(field: FieldInfo, value: Any) -> bool:
+    came_later = any(isinstance(mark, Later) for mark in field.metadata)
+    return any(isinstance(mark, NotIdentity) for mark in field.metadata) or (
+        came_later and value == field.default
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ Read are plain text, LaTeX, GSM8K's calculator marks, and words between numbers 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -51,6 +51,17 @@ def find_equations(text: str, limit: int = MAX_CHARS) -> list[Equation]:
     return list(_found(text, limit))
 
 
+def checkable(text: str) -> list[Equation]:
+    """The equations of `find_equations` of which it is known whether they hold."""
+    return [equation for equation in find_equations(text) if equation.holds is not None]
+
+
+def held_share(equations: Sequence[Equation]) -> float | None:
+    """The share of checkable equations that hold; None where there are none."""
+    held = sum(equation.holds is True for equation in equations)
+    return held / len(equations) if equations else None
+
+
 @lru_cache(maxsize=1_024)
 def _found(text: str, limit: int) -> tuple[Equation, ...]:
     """Remembered, as a filter and a signature ask for the same text one after the other."""
@@ -76,9 +87,8 @@ def signature(text: str) -> str:
     fine-tuning takes for the same reasoning path (Yuan et al. 2023,
     https://arxiv.org/abs/2308.01825). `3*4=12`, `3 \\times 4 = 12` and `<<3*4=12>>12` have one.
     """
-    checkable = [equation for equation in find_equations(text) if equation.holds is not None]
     kept, end = [], 0
-    for equation in checkable:
+    for equation in checkable(text):
         if not equation.in_mark:
             end = equation.end
         elif equation.start < end or not _COMPUTES.search(equation.lhs):

@@ -25,11 +25,18 @@ from ratchet.language_words import (
     Evidence,
     word_keys,
 )
-from ratchet.scripts import Segment, languages_in, require_language, script_of, segments_of
+from ratchet.records import GrpoRow, Problem
+from ratchet.scripts import (
+    OWN_LANGUAGE,
+    Segment,
+    languages_in,
+    require_language,
+    script_of,
+    segments_of,
+)
 
 DEFAULT_MIN_CONFIDENCE = 0.8
 DEFAULT_MIN_LETTERS = 12
-
 
 _KANA = range(0x3041, 0x3100)
 _ONLY_CHINESE = frozenset("是们這这個个們么麼吗嗎呢给还让买卖钱錢说說时间问题她它您")
@@ -66,11 +73,6 @@ class LanguageReading:
     letters: int
     foreign: tuple[ForeignPart, ...] = ()
 
-    @property
-    def unscored(self) -> bool:
-        """Whether the text is too short to judge."""
-        return self.share is None
-
 
 class LanguageJudge:
     """Reads texts. Models are loaded on first need: 1 s for the first Latin text.
@@ -90,6 +92,7 @@ class LanguageJudge:
         min_letters: int = DEFAULT_MIN_LETTERS,
     ) -> None:
         self._candidates = None if candidates is None else tuple(map(require_language, candidates))
+        self._min_confidence = min_confidence
         self._foreign_lead = -_nats(min_confidence)
         self._min_letters = min_letters
         self._evidence: dict[tuple[bool, tuple[str, ...]], Evidence] = {}
@@ -101,6 +104,11 @@ class LanguageJudge:
         (None, 0.0) where nothing can be said.
         """
         return self._detect(segments_of(text))
+
+    def detect_surely(self, text: str) -> str | None:
+        """As `detect`; None where the confidence is below `min_confidence`."""
+        language, confidence = self.detect(text)
+        return language if confidence >= self._min_confidence else None
 
     def read(self, text: str, wanted: str | None = None) -> LanguageReading:
         """How much of `text` is in the language `wanted`; None for the text's own main language.
@@ -201,6 +209,26 @@ class LanguageJudge:
         if (full, codes) not in self._evidence:
             self._evidence[full, codes] = Evidence(codes, full)
         return self._evidence[full, codes]
+
+
+class WantedLanguages:
+    """The language that a problem's completions should be in; each problem is read once.
+
+    `setting` is the code of a language, or `OWN_LANGUAGE`.
+    """
+
+    def __init__(self, setting: str, judge: LanguageJudge) -> None:
+        self._setting = setting
+        self._judge = judge
+        self._found: dict[str, str | None] = {}
+
+    def of(self, problem: Problem | GrpoRow) -> str | None:
+        """An ISO 639-1 code; None where the problem is too short to tell its own language."""
+        if self._setting != OWN_LANGUAGE:
+            return self._setting
+        if problem.problem_id not in self._found:
+            self._found[problem.problem_id] = self._judge.detect_surely(problem.problem)
+        return self._found[problem.problem_id]
 
 
 def _is_prose(segment: Segment) -> bool:

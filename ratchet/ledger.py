@@ -21,6 +21,27 @@ State = Literal["running", "done", "failed", "interrupted"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a run a stage stands; `iteration` is None for what belongs to no iteration."""
+
+    iteration: int | None
+    stage: str
+    subject: str = ""
+
+    @property
+    def name(self) -> str:
+        """The place within its iteration, e.g. `sample`, `eval/gsm8k`."""
+        return f"{self.stage}/{self.subject}" if self.subject else self.stage
+
+    @property
+    def step(self) -> str:
+        """The ledger's key, e.g. `0/sample`, `1/eval/gsm8k`, `base/eval`, `test/final`."""
+        if self.iteration is not None:
+            return f"{self.iteration}/{self.name}"
+        return self.name if self.stage == "test" else f"base/{self.name}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One line of the ledger. `iteration` is None for what belongs to no iteration."""
@@ -32,6 +53,12 @@ class Entry:
     fingerprint: str
     reused: bool
     seconds: float
+
+    @property
+    def place(self) -> Place:
+        """Read back from the step: what follows the stage's name in it is the subject."""
+        _, _, subject = self.step.partition(f"{self.stage}/")
+        return Place(self.iteration, self.stage, subject)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -180,6 +207,11 @@ class Run:
                 self.update_status(**end, wall_seconds=round(wall, 3))
 
 
+def reached_iterations(entries: Mapping[str, Entry]) -> list[int]:
+    """The iterations that have an entry, in order."""
+    return sorted({entry.iteration for entry in entries.values() if entry.iteration is not None})
+
+
 def list_runs(store: Store) -> list[Run]:
     """All runs of a store, oldest first."""
     found = (Run(store, path.parent.name) for path in store.root.glob("runs/*/run.json"))
@@ -194,7 +226,7 @@ def redo_from(run: Run, iteration: int, stage: str) -> Redo:
     """
     if stage not in STAGES:
         raise InputError(f"--from-stage {stage!r} is no stage; choose from {', '.join(STAGES)}")
-    reached = [e.iteration for e in run.entries().values() if e.iteration is not None]
+    reached = reached_iterations(run.entries())
     if iteration < 0 or iteration > max(reached, default=-1):
         known = f"0 to {max(reached)}" if reached else "none yet"
         raise InputError(

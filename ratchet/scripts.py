@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from itertools import groupby
+from typing import Annotated
 
+from pydantic import AfterValidator
+
+OWN_LANGUAGE = "problem"
+"""In settings, in place of a code: the language that each problem itself is in."""
 MAX_READ = 100_000
 """Characters of a text that are read: of a longer one its first and its last half of this."""
 
@@ -177,6 +182,14 @@ def require_language(code: str) -> str:
         + (f"did you mean {hint}? " if hint else "")
         + f"known are {' '.join(sorted(LANGUAGES))}"
     )
+
+
+def _required_or_own(code: str) -> str:
+    return code if code == OWN_LANGUAGE else require_language(code)
+
+
+LanguageSetting = Annotated[str, AfterValidator(_required_or_own)]
+"""The code of a known language, or `OWN_LANGUAGE`."""
 
 
 def prose_of(text: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ratchet.errors import InputError
 from trainers.base_config import TrainerBase
-from trainers.config import RowsConfig
+from trainers.rows_config import RowsConfig
 
 WINDOW_STEPS = 50
 """Rows are sorted by length within windows of so many steps: enough for little padding, and few
@@ -85,6 +85,17 @@ def _grouped(
         rng.shuffle(batches)
         grouped += [row for batch in batches for row in batch]
     return grouped
+
+
+def shared(rows: Sequence[int], at_once: int, device: int, devices: int) -> list[list[int]]:
+    """The batches of one of several devices, as many on each: sharded weights are gathered by all.
+
+    Where the rows can't be shared evenly, some come on two devices.
+    """
+    mine = [
+        rows[(device + devices * at) % len(rows)] for at in range(math.ceil(len(rows) / devices))
+    ]
+    return [mine[at : at + at_once] for at in range(0, len(mine), at_once)]
 
 
 def padded_tokens(order: Sequence[int], lengths: Sequence[int], rows_at_once: int) -> int:

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 from ratchet.errors import InputError
 from ratchet.policy import Policy
 from trainers.base_config import LoraConfig, TrainerBase
+from trainers.config import SftConfig
 
 _TOKENIZER_FILES = (
     "tokenizer*",
@@ -28,6 +29,7 @@ _TOKENIZER_FILES = (
     "*.tiktoken",
     "generation_config.json",
 )
+_REFERENCE_ADAPTER = "ref"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -70,6 +72,7 @@ def load_weights(policy: Policy, config: TrainerBase) -> Any:
         trust_remote_code=policy.trust_remote_code,
         dtype=compute_dtype(config) if config.lora else torch.float32,
         **_quantization(config),
+        **_attention(config),
     )
     if config.lora is None or config.lora.quantize == "none":
         return model
@@ -95,6 +98,13 @@ def _quantization(config: TrainerBase) -> dict[str, Any]:
     )
     device = PartialState().local_process_index
     return {"quantization_config": quantized, "device_map": {"": device}}
+
+
+def _attention(config: TrainerBase) -> dict[str, Any]:
+    """What `from_pretrained` is told of attention: rows put end to end want one that skips."""
+    if isinstance(config, SftConfig) and config.padding_free and torch.cuda.is_available():
+        return {"attn_implementation": "flash_attention_2"}
+    return {}
 
 
 def _check_adapter(folder: Path, lora: LoraConfig) -> None:
@@ -126,6 +136,7 @@ def save_checkpoint(trainer: Any, policy: Policy, folder: Path, config: TrainerB
 
     The folder's content depends on the weights alone, not on where things lie.
     """
+    drop_reference_adapter(trainer.accelerator.unwrap_model(trainer.model_wrapped))
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
@@ -142,6 +153,12 @@ def save_checkpoint(trainer: Any, policy: Policy, folder: Path, config: TrainerB
     if config.lora:
         _tidy_adapter(folder, policy)
     add_tokenizer(policy, folder)
+
+
+def drop_reference_adapter(model: Any) -> None:
+    """Take out the copy that TRL makes of an adapter that is gone on with, if there is one."""
+    if _REFERENCE_ADAPTER in getattr(model, "peft_config", {}):
+        model.delete_adapter(_REFERENCE_ADAPTER)
 
 
 def _restore_special_ids(model: Any, policy: Policy) -> None:

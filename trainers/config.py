@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from ratchet.config import NotIdentity
 from trainers.base_config import LoraConfig, TrainerBase
-from trainers.reward_config import RESERVED, CorrectReward, RewardConfig
+from trainers.grpo_config import GrpoConfig
+from trainers.rows_config import EarlyStopping, RowsConfig
 
 __all__ = [
     "DpoConfig",
+    "EarlyStopping",
     "GrpoConfig",
     "LoraConfig",
-    "RowsConfig",
     "SftConfig",
     "TrainerBase",
     "TrainerConfig",
@@ -25,8 +27,8 @@ __all__ = [
 _SFT_OWNED = {
     "dataset_kwargs": "the trainer itself: rows come tokenized",
     "neftune_noise_alpha": "neftune_noise_alpha",
-    "packing": "the trainer itself: packed rows have no weights and no restart point",
-    "padding_free": "the trainer itself: rows are padded, in batches of like length",
+    "packing": "the trainer itself: packed rows have no weights; padding_free pads nothing either",
+    "padding_free": "padding_free",
 }
 
 _OWN_LOSS = "the trainer itself: its loss is beta, dpo_weight, nll_weight and length_normalised"
@@ -47,46 +49,6 @@ _DPO_OWNED = {
 }
 
 
-_VLLM = "generation"
-_GRPO_OWNED = {
-    "beta": "the trainer itself: there is no reference and no KL term",
-    "generation_batch_size": "batch_size",
-    "loss_type": "loss",
-    "max_completion_length": "max_tokens",
-    "multi_objective_aggregation": "rewards",
-    "num_generations": "group_size",
-    "num_iterations": "the trainer itself: every step samples anew",
-    "reward_weights": "rewards",
-    "scale_rewards": "scale_rewards",
-    "shuffle_dataset": "the run's seed",
-    "steps_per_generation": "batch_size",
-    "sync_ref_model": "the trainer itself: there is no reference and no KL term",
-    "temperature": "temperature",
-    "use_vllm": _VLLM,
-    "vllm_mode": _VLLM,
-}
-
-
-class RowsConfig(TrainerBase):
-    """Of trainers whose rows are given before they start."""
-
-    group_by_length: bool = True
-    """Put rows of like length into one batch, to pad less."""
-    carry_optimizer: bool = False
-    """Keep the optimizer's state beside the checkpoint (for Adam twice the weights in float32), and
-    go on from that of the checkpoint that this starts from, if it has one; the learning rate's
-    schedule starts anew. Only where all weights are trained."""
-
-    @model_validator(mode="after")
-    def _carries_what_there_is(self) -> Self:
-        if self.carry_optimizer and self.lora:
-            raise ValueError(
-                "carry_optimizer goes with a training of all weights, not of an adapter; leave "
-                "carry_optimizer or lora out"
-            )
-        return self
-
-
 class SftConfig(RowsConfig):
     """Supervised fine-tuning on accepted completions, by TRL."""
 
@@ -96,6 +58,10 @@ class SftConfig(RowsConfig):
     neftune_noise_alpha: float | None = Field(default=None, gt=0)
     """Noise on the embeddings while training (NEFTune, https://arxiv.org/abs/2310.05914, which
     tries 5, 10 and 15); left out, none."""
+    padding_free: Annotated[bool, NotIdentity()] = False
+    """Put the rows of a micro-batch end to end instead of padding them to the longest. Steps, rows
+    and loss stay what they are. On a GPU it needs flash-attn; without, attention would be computed
+    between rows too, only to be masked out."""
 
 
 class DpoConfig(RowsConfig):
@@ -141,61 +107,6 @@ class DpoConfig(RowsConfig):
             raise ValueError(
                 "dpo_weight=0 and nll_weight=0 leave no loss to train on; give one of them"
             )
-        return self
-
-
-class GrpoConfig(TrainerBase):
-    """Group relative policy optimization on problems, by TRL: it samples its own completions.
-
-    A completion's advantage is its reward minus its group's mean, divided as `scale_rewards` says
-    (https://arxiv.org/abs/2402.03300). There is no KL term.
-    """
-
-    OWNED_ARGS: ClassVar[Mapping[str, str]] = {**TrainerBase.OWNED_ARGS, **_GRPO_OWNED}
-
-    kind: Literal["grpo"] = "grpo"
-    learning_rate: float = Field(default=1e-6, gt=0)
-    batch_size: int = Field(default=64, ge=2)
-    """Completions per optimizer step, over all devices and accumulation steps together."""
-    group_size: int = Field(default=8, ge=2)
-    """Completions of one problem; `batch_size` / `group_size` problems make up a step."""
-    max_tokens: int = Field(default=512, ge=1)
-    """Tokens of a completion, after which it is cut."""
-    max_length: int = Field(default=2048, ge=2)
-    """Tokens of a prompt and `max_tokens`; a problem with a longer prompt is dropped and
-    counted."""
-    temperature: float = Field(default=1.0, gt=0)
-    generation: Literal["transformers", "vllm_colocate", "vllm_server"] = "transformers"
-    """What samples. vLLM needs a GPU: in the trainer's process, or as a server of TRL's
-    (`trl vllm-serve`, found by `args.vllm_server_base_url`)."""
-    rewards: tuple[RewardConfig, ...] = Field(default=(CorrectReward(),), min_length=1)
-    loss: Literal["grpo", "dapo", "dr_grpo"] = "dapo"
-    """How tokens are averaged: `grpo` per completion, `dapo` over the batch's tokens
-    (https://arxiv.org/abs/2503.14476), `dr_grpo` by `max_tokens`
-    (https://arxiv.org/abs/2503.20783)."""
-    scale_rewards: Literal["group", "batch", "none"] = "group"
-    """What the advantages are divided by: the standard deviation of the group's rewards or of the
-    whole batch's, or nothing."""
-
-    @property
-    def rows_per_step(self) -> int:
-        return self.batch_size // self.group_size
-
-    @model_validator(mode="after")
-    def _groups_are_whole(self) -> GrpoConfig:
-        if self.batch_size % self.group_size:
-            raise ValueError(
-                f"batch_size={self.batch_size} is no multiple of group_size={self.group_size}, so "
-                "a group would be torn apart; batch_size counts completions"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _rewards_have_names(self) -> GrpoConfig:
-        names = [reward.name for reward in self.rewards]
-        taken = sorted({name for name in names if names.count(name) > 1} | (RESERVED & {*names}))
-        if taken:
-            raise ValueError(f"rewards need names of their own, and none of the table's: {taken}")
         return self
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate.utils import gather_object  # type: ignore[import-untyped]
@@ -21,12 +20,20 @@ from trl.trainer.utils import add_fused_lm_head
 
 from ratchet.policy import Policy
 from ratchet.records import DpoRow
-from trainers.checkpoints import load_model, load_tokenizer, load_weights, peft_config
+from trainers.checkpoints import (
+    drop_reference_adapter,
+    load_model,
+    load_tokenizer,
+    load_weights,
+    peft_config,
+)
 from trainers.config import DpoConfig
 from trainers.dpo_loss import PairLogps, PairLosses, pair_losses
 from trainers.dpo_rows import Pair, encode_pairs
+from trainers.held_out import split_rows
 from trainers.plan import Plan, make_plan
 from trainers.planned_trainer import PlannedTrainer
+from trainers.reference import Reference
 from trainers.stage import TrainJob
 from trainers.tokens import IGNORED
 from trainers.training import make_repeatable, read_rows, train_and_save, trl_settings
@@ -50,8 +57,13 @@ def build_trainer(config: DpoConfig, job: TrainJob, reports: Reporting) -> Plann
     """The trainer before its first step, the reference computed."""
     policy = Policy(**job.start)
     tokenizer = load_tokenizer(policy)
-    encoded = encode_pairs(tokenizer, read_rows(job, DpoRow), config.max_length)
-    plan = make_plan(config, encoded, job)
+    rows = split_rows(read_rows(job, DpoRow, tokenizer), config.early_stopping, job.seed)
+    plan = make_plan(
+        config,
+        encode_pairs(tokenizer, rows.trained, config.max_length),
+        job,
+        encode_pairs(tokenizer, rows.held_out, config.max_length),
+    )
     own = {
         "max_length": None,
         # The reference is computed with dropout off; an adapter's own is the only one asked for.
@@ -61,48 +73,26 @@ def build_trainer(config: DpoConfig, job: TrainJob, reports: Reporting) -> Plann
     return PlannedDpoTrainer(
         plan,
         reports,
+        stopping=config.early_stopping,
         config=config,
         reference=Reference.of(config, policy, Policy(**job.base)),
         model=load_model(policy, config),
         args=trl_settings(TrlConfig, config, plan, job, own),
-        train_dataset=_dataset(plan),
+        train_dataset=_dataset(plan.examples),
+        eval_dataset=_dataset(plan.held_out) if plan.held_out else None,
         processing_class=tokenizer,
         peft_config=peft_config(policy, config),
     )
 
 
-def _dataset(plan: Plan[Pair]) -> Dataset:
+def _dataset(pairs: Sequence[Pair]) -> Dataset:
     return Dataset.from_dict(
         {
-            "prompt_ids": [pair.prompt_ids for pair in plan.examples],
-            "chosen_ids": [pair.chosen_ids for pair in plan.examples],
-            "rejected_ids": [pair.rejected_ids for pair in plan.examples],
+            "prompt_ids": [pair.prompt_ids for pair in pairs],
+            "chosen_ids": [pair.chosen_ids for pair in pairs],
+            "rejected_ids": [pair.rejected_ids for pair in pairs],
         }
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """Where the reference's weights are found.
-
-    `model`: in the model that is about to be trained; `below_adapter`: there, with its adapter
-    switched off; `base`: nowhere yet, so the base model is loaded and let go again.
-    """
-
-    place: Literal["model", "below_adapter", "base"]
-    base: Policy
-
-    @classmethod
-    def of(cls, config: DpoConfig, start: Policy, base: Policy) -> Reference:
-        """The place where the policy that `config.reference` names is found."""
-        has_base_below = config.lora and (start.model, start.revision) == (
-            base.model,
-            base.revision,
-        )
-        if config.reference == "base" and start.fingerprint != base.fingerprint:
-            return cls("below_adapter" if has_base_below else "base", base)
-        is_new_adapter = config.lora and start.adapter is None
-        return cls("below_adapter" if is_new_adapter else "model", base)
 
 
 class PlannedDpoTrainer(PlannedTrainer, DPOTrainer):  # type: ignore[misc]
@@ -112,6 +102,8 @@ class PlannedDpoTrainer(PlannedTrainer, DPOTrainer):  # type: ignore[misc]
     of iterative RPO is per pair; its `sigmoid` takes no label smoothing; and it keeps a reference
     of all weights in memory, or writes its log-probabilities to a cache on disk.
     """
+
+    NLL = "chosen_nll"
 
     def __init__(
         self,
@@ -131,16 +123,17 @@ class PlannedDpoTrainer(PlannedTrainer, DPOTrainer):  # type: ignore[misc]
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
         """The dataset with the reference's log-probabilities of each pair that is trained on."""
-        if "ref" in getattr(self.model, "peft_config", {}):
-            # TRL's copy of an adapter that is gone on with. Its start is measured here and now.
-            self.model.delete_adapter("ref")
-        needed = sorted(set(self.plan.order), key=lambda row: (len(self.plan.examples[row]), row))
+        # An adapter's start is measured here and now, so no copy of it is needed.
+        drop_reference_adapter(self.model)
+        pairs = self.plan.held_out if name == "eval" else self.plan.examples
+        asked = range(len(pairs)) if name == "eval" else set(self.plan.order)
+        needed = sorted(asked, key=lambda row: (len(pairs[row]), row))
         with self._reference_model() as model:
             logps = self._score(model, dataset, needed, batch_size)
         unused = (float("nan"), float("nan"))
-        pairs = [logps.get(row, unused) for row in range(len(dataset))]
-        dataset = dataset.add_column("ref_chosen_logps", [chosen for chosen, _ in pairs])
-        return dataset.add_column("ref_rejected_logps", [rejected for _, rejected in pairs])
+        sides = [logps.get(row, unused) for row in range(len(dataset))]
+        dataset = dataset.add_column("ref_chosen_logps", [chosen for chosen, _ in sides])
+        return dataset.add_column("ref_rejected_logps", [rejected for _, rejected in sides])
 
     @contextmanager
     def _reference_model(self) -> Iterator[Any]:
@@ -165,10 +158,8 @@ class PlannedDpoTrainer(PlannedTrainer, DPOTrainer):  # type: ignore[misc]
         self, model: Any, dataset: Dataset, rows: Sequence[int], at_once: int
     ) -> dict[int, tuple[float, float]]:
         """(chosen, rejected) log-probabilities by row; the devices share the rows."""
-        mine = rows[self.accelerator.process_index :: self.accelerator.num_processes]
         found: list[tuple[int, float, float]] = []
-        for start in range(0, len(mine), at_once):
-            batch = mine[start : start + at_once]
+        for batch in self.share(rows, at_once):
             inputs = self._prepare_inputs(self.data_collator([dataset[row] for row in batch]))
             with self.accelerator.autocast():
                 chosen, rejected = _sums(self._forward(model, inputs))
@@ -190,15 +181,22 @@ class PlannedDpoTrainer(PlannedTrainer, DPOTrainer):  # type: ignore[misc]
             **named,
         )
 
-    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
-        routing = {"output_router_logits": True} if self.aux_loss_enabled else {}
-        outputs = self._forward(model, inputs, **routing)
+    def _pair_losses(self, outputs: Any, inputs: dict[str, Any]) -> PairLosses:
         chosen, rejected = _sums(outputs)
         lengths = inputs["completion_mask"].sum(dim=1).chunk(2)
         logps = PairLogps(
             chosen, rejected, inputs["ref_chosen_logps"], inputs["ref_rejected_logps"], *lengths
         )
-        pairs = pair_losses(self.config, logps)
+        return pair_losses(self.config, logps)
+
+    def row_losses(self, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        pairs = self._pair_losses(self._forward(model, inputs), inputs)
+        return pairs.loss, torch.ones_like(pairs.loss)
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+        routing = {"output_router_logits": True} if self.aux_loss_enabled else {}
+        outputs = self._forward(model, inputs, **routing)
+        pairs = self._pair_losses(outputs, inputs)
         self._note(pairs)
         loss = pairs.loss.mean()
         if self.aux_loss_enabled:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from ratchet.errors import InputError
 from trainers.base_config import TrainerBase
-from trainers.config import GrpoConfig
+from trainers.config import GrpoConfig, SftConfig
 from trainers.process import Devices, find_devices
 from trainers.sharding import accelerate_lacks
 
@@ -22,6 +22,7 @@ def check_environment(config: TrainerBase) -> Devices:
     lacks = [
         *_quantization_lacks(config, devices),
         *_liger_lacks(config, devices),
+        *_padding_free_lacks(config, devices),
         *_vllm_lacks(config, devices),
         *accelerate_lacks(config),
     ]
@@ -49,6 +50,17 @@ def _liger_lacks(config: TrainerBase, devices: Devices) -> list[str]:
     if find_spec("liger_kernel") is None:
         return [
             "trainer.liger = true needs liger-kernel; pip install liger-kernel, or set it to false"
+        ]
+    return []
+
+
+def _padding_free_lacks(config: TrainerBase, devices: Devices) -> list[str]:
+    if not (isinstance(config, SftConfig) and config.padding_free and devices.gpus):
+        return []
+    if find_spec("flash_attn") is None:
+        return [
+            "trainer.padding_free = true needs flash-attn on a GPU; pip install flash-attn, or set "
+            "it to false: batches of rows of like length have little padding"
         ]
     return []
 

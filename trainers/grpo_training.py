@@ -22,6 +22,7 @@ from ratchet.prompts import prompt_token_ids
 from ratchet.records import GrpoRow
 from trainers.checkpoints import load_model, load_tokenizer, peft_config
 from trainers.config import GrpoConfig
+from trainers.grpo_reference import reference_model
 from trainers.grpo_rows import Task, encode_tasks
 from trainers.plan import Plan, make_plan
 from trainers.planned_trainer import PlannedTrainer
@@ -58,11 +59,12 @@ def build_trainer(
     policy = Policy(**job.start)
     tokenizer = load_tokenizer(policy)
     room = config.max_length - config.max_tokens
-    plan = make_plan(config, encode_tasks(tokenizer, read_rows(job, GrpoRow), room), job)
+    plan = make_plan(config, encode_tasks(tokenizer, read_rows(job, GrpoRow, tokenizer), room), job)
     return PlannedGrpoTrainer(
         plan,
         reports,
         config=config,
+        policies=(policy, Policy(**job.base)),
         scorer=scorer,
         tables=Path(job.tables),
         model=load_model(policy, config),
@@ -81,7 +83,8 @@ def _own_settings(config: GrpoConfig, scorer: Scorer) -> dict[str, Any]:
         # Lost weights then reach the loss, which stops the training and names the step; sampling
         # from logits that are no numbers would end the process instead.
         "generation_kwargs": {"remove_invalid_values": True} if with_transformers else None,
-        "beta": 0.0,
+        # For TRL to copy an adapter that is gone on with; a reference of all weights is ours.
+        "beta": config.beta if config.lora else 0.0,
         "loss_type": config.loss,
         "max_completion_length": config.max_tokens,
         "num_generations": config.group_size,
@@ -121,7 +124,10 @@ class _GroupedOrder(Sampler[int]):
 
 
 class PlannedGrpoTrainer(PlannedTrainer, GRPOTrainer):  # type: ignore[misc]
-    """TRL's trainer with a planned order of problems, our rewards, and all of them kept."""
+    """TRL's trainer with a planned order of problems, our rewards, and all of them kept.
+
+    `policies` are the one that it starts from and the base model.
+    """
 
     def __init__(
         self,
@@ -129,6 +135,7 @@ class PlannedGrpoTrainer(PlannedTrainer, GRPOTrainer):  # type: ignore[misc]
         reports: Reporting,
         *,
         config: GrpoConfig,
+        policies: tuple[Policy, Policy],
         scorer: Scorer,
         tables: Path,
         **arguments: Any,
@@ -139,6 +146,15 @@ class PlannedGrpoTrainer(PlannedTrainer, GRPOTrainer):  # type: ignore[misc]
         self.table = RewardTable(list(scorer.weights))
         self._scored: list[dict[str, Any]] = []
         super().__init__(plan, reports, **arguments)
+        self.beta = config.beta
+        if config.beta:
+            self.ref_model = reference_model(self, config, *policies)
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        loss: torch.Tensor = super()._compute_loss(model, inputs)
+        if self.config.beta:
+            self.note("kl", torch.tensor(self._metrics["train"]["kl"][-1]))
+        return loss
 
     def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
         return _GroupedOrder(self.plan, self.config.group_size)
@@ -240,7 +256,7 @@ class PlannedGrpoTrainer(PlannedTrainer, GRPOTrainer):  # type: ignore[misc]
         if self.is_world_process_zero():
             self.table.write(self.tables)
         learned = sum(row["num_tokens"] for row in self.table.rows)
-        tokens = sum(self.tokens(step) for step in range(self.plan.steps))
+        tokens = sum(self.tokens(step) for step in range(self.state.global_step))
         metrics = {**super().metrics(), "tokens": tokens, "tokens_learned": learned}
         del metrics["padding_share"]
         return {**metrics, **self.table.metrics()}

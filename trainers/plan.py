@@ -49,6 +49,8 @@ class Plan(Generic[RowT]):
     too_long: int
     split: BatchSplit
     rows_per_step: int
+    held_out: Sequence[RowT] = ()
+    """Rows on which the loss is looked at, and which are not trained on."""
 
     @property
     def steps(self) -> int:
@@ -63,19 +65,20 @@ class Plan(Generic[RowT]):
         """Tokens of a step, without padding."""
         return sum(example.tokens for example in self.step_rows(step))
 
-    def metrics(self) -> dict[str, Any]:
-        """Counts over the whole training."""
+    def metrics(self, steps: int) -> dict[str, Any]:
+        """Counts over a training of so many steps."""
+        done = [self.examples[index] for index in self.order[: steps * self.rows_per_step]]
         return {
-            "steps": self.steps,
+            "steps": steps,
             "rows": len(self.examples),
             "rows_too_long": self.too_long,
-            "tokens": sum(self.examples[index].tokens for index in self.order),
-            "tokens_learned": sum(self.examples[index].tokens_learned for index in self.order),
+            "tokens": sum(example.tokens for example in done),
+            "tokens_learned": sum(example.tokens_learned for example in done),
             "padding_share": round(self.padding_share(), 4),
         }
 
     def padding_share(self) -> float:
-        """Share of pad tokens among all tokens that go through the model."""
+        """Share of pad tokens among all tokens that go through the model, where rows are padded."""
         lengths = [len(example) for example in self.examples]
         padded = padded_tokens(self.order, lengths, self.split.device_batch_size)
         tokens = sum(self.examples[index].tokens for index in self.order)
@@ -83,7 +86,10 @@ class Plan(Generic[RowT]):
 
 
 def make_plan(
-    config: TrainerBase, encoded: tuple[Sequence[RowT], int], job: TrainJob
+    config: TrainerBase,
+    encoded: tuple[Sequence[RowT], int],
+    job: TrainJob,
+    held_out: tuple[Sequence[RowT], int] = ((), 0),
 ) -> Plan[RowT]:
     """Decide the order of `encoded`: tokenized rows, and how many were dropped as too long.
 
@@ -98,4 +104,17 @@ def make_plan(
             f"{config.min_rows}; raise max_length, or lower min_rows"
         )
     order = row_order(config, [len(example) for example in examples], job.seed)
-    return Plan(examples, order, too_long, BatchSplit(**job.split), config.rows_per_step)
+    watched, watched_too_long = held_out
+    if watched_too_long and not watched:
+        raise InputError(
+            f"none of the {watched_too_long} rows held out for trainer.early_stopping has at most "
+            f"trainer.max_length={config.max_length} tokens; raise max_length or held_out"
+        )
+    return Plan(
+        examples,
+        order,
+        too_long + watched_too_long,
+        BatchSplit(**job.split),
+        config.rows_per_step,
+        watched,
+    )

@@ -7,18 +7,20 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from accelerate.utils import gather_object  # type: ignore[import-untyped]
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback
 
 from ratchet.faults import crash_point
 from ratchet.files import read_json, write_json
-from trainers import optimizer_state
-from trainers.batches import BatchSplit
+from trainers import early_stopping, optimizer_state
+from trainers.batches import BatchSplit, shared
 from trainers.plan import Plan
 from trainers.process import TrainingDiverged
+from trainers.rows_config import EarlyStopping
 from trainers.worker import Reporting
 
 _REPORT_SECONDS = 0.2
@@ -26,6 +28,8 @@ _SAVED = "ratchet.json"
 """Written into a saved state when the state is whole; holds the history up to there."""
 
 LOSS = "train_loss"
+_LOST = 2.0
+"""Times the loss of guessing, above which weights that began below it are lost."""
 
 
 class PlannedTrainer(Trainer):  # type: ignore[misc]
@@ -34,14 +38,28 @@ class PlannedTrainer(Trainer):  # type: ignore[misc]
     `history` holds a value per step and name, on this device: the loss, and what a subclass notes.
     """
 
-    def __init__(self, plan: Plan[Any], reports: Reporting, **arguments: Any) -> None:
+    NLL: ClassVar[str | None] = None
+    """The name in `history` of a negative log-likelihood per token, if there is one."""
+    largest_weight: float = 1.0
+    """What a row's part in it is at most multiplied by."""
+    control: Any
+
+    def __init__(
+        self,
+        plan: Plan[Any],
+        reports: Reporting,
+        stopping: EarlyStopping | None = None,
+        **arguments: Any,
+    ) -> None:
         self.plan = plan
         self.history: dict[str, list[torch.Tensor]] = defaultdict(list)
         self._step_values: dict[str, torch.Tensor | float] = defaultdict(float)
         self.carried: Path | None = None
         """An optimizer's state to go on from."""
-        reporter = _Reporter(self, reports)
-        super().__init__(**arguments, callbacks=[reporter])
+        callbacks: list[TrainerCallback] = [_Reporter(self, reports)]
+        if stopping:
+            callbacks.append(early_stopping.StopEarly(stopping))
+        super().__init__(**arguments, callbacks=callbacks)
         _check_split(plan.split, self.args.world_size)
 
     def tokens(self, step: int) -> int:
@@ -70,16 +88,66 @@ class PlannedTrainer(Trainer):  # type: ignore[misc]
             for name, value in self._step_values.items():
                 self.history[name].append(torch.as_tensor(value))
             self._step_values.clear()
+            self._check_nll()
         return loss
 
-    def _stop_at(self, loss: float) -> None:
+    def _check_nll(self) -> None:
+        """Stop where tokens have become less likely than by guessing, and by far."""
+        if self.NLL is None:
+            return
+        first, *_, last = (float(self.history[self.NLL][at]) for at in (0, -1))
+        vocabulary = self.model.config.get_text_config().vocab_size
+        guessing = self.largest_weight * math.log(vocabulary)
+        if first <= _LOST * guessing < last:
+            self._stop_at(
+                last, f" a token, where guessing among all tokens would come to {guessing:.2f}"
+            )
+
+    def _stop_at(self, loss: float, why: str = "") -> None:
         step = self.state.global_step
         rows = self.plan.step_rows(step)
         raise TrainingDiverged(
-            f"the loss of step {step + 1} of {self.plan.steps} is {loss}, so the weights are lost; "
-            "the incumbent stays as it is. Lower trainer.learning_rate, or look at the step's rows "
-            f"({rows[0].NAMES}): {', '.join(row.name for row in rows)}"
+            f"the loss of step {step + 1} of {self.plan.steps} is {loss:.4g}{why}, so the weights "
+            "are lost; the incumbent stays as it is. Lower trainer.learning_rate, or look at the "
+            f"step's rows ({rows[0].NAMES}): {', '.join(row.name for row in rows)}"
         )
+
+    def share(self, rows: Sequence[int], at_once: int) -> list[list[int]]:
+        """This device's batches of rows that all devices go through together."""
+        accelerator = self.accelerator
+        return shared(rows, at_once, accelerator.process_index, accelerator.num_processes)
+
+    def row_losses(self, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of each row of a batch, its loss and what that is to be divided by; shapes (rows,)."""
+        raise NotImplementedError
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The loss on the held-out rows, defined as that on the training rows."""
+        metrics = {early_stopping.LOSS: self._held_out_loss()}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    @torch.no_grad()
+    def _held_out_loss(self) -> float:
+        rows = self.plan.held_out
+        by_length = sorted(range(len(rows)), key=lambda row: (len(rows[row]), row))
+        model = self.model_wrapped
+        model.eval()
+        found: list[tuple[int, float, float]] = []
+        for batch in self.share(by_length, self.args.per_device_eval_batch_size):
+            inputs = self._prepare_inputs(
+                self.data_collator([self.eval_dataset[row] for row in batch])
+            )
+            with self.compute_loss_context_manager():
+                losses, counts = self.row_losses(model, inputs)
+            found += zip(batch, losses.tolist(), counts.tolist(), strict=True)
+        model.train()
+        by_row = {row: (loss, count) for row, loss, count in gather_object(found)}
+        total, count = (sum(values) for values in zip(*by_row.values(), strict=True))
+        return float(total / count)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         # TRL writes a model card here; a training's state needs none.
@@ -99,7 +167,10 @@ class PlannedTrainer(Trainer):  # type: ignore[misc]
 
         A step's value is the mean over the devices: every process has to call this.
         """
-        metrics = self.plan.metrics()
+        metrics = self.plan.metrics(self.state.global_step)
+        if self.plan.held_out:
+            metrics["held_out_rows"] = len(self.plan.held_out)
+            metrics |= early_stopping.metrics(self.state, self.plan.steps)
         for name, values in self.history.items():
             on_device = torch.stack(values).to(self.args.device)
             steps = self.accelerator.reduce(on_device, reduction="mean").tolist()

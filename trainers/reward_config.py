@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from ratchet import user_code
 from ratchet.config import Config
-from ratchet.errors import InputError
-from ratchet.scripts import require_language
-
-OWN_LANGUAGE = "problem"
+from ratchet.scripts import OWN_LANGUAGE, LanguageSetting
 
 _PLACE = ("step", "group", "attempt", "problem_id")
 _FOUND = ("completion", "num_tokens", "finish_reason", "reward", "advantage", "failure")
@@ -71,14 +66,9 @@ class LanguageReward(RewardBase):
 
     kind: Literal["language"] = "language"
     name: Name = "language"
-    language: str = OWN_LANGUAGE
+    language: LanguageSetting = OWN_LANGUAGE
     """An ISO 639-1 code; or "problem": the language that the problem itself is in. Where a problem
     is too short to tell, a completion need only keep to its own language."""
-
-    @field_validator("language")
-    @classmethod
-    def _known(cls, language: str) -> str:
-        return language if language == OWN_LANGUAGE else require_language(language)
 
 
 class ArithmeticReward(RewardBase):
@@ -121,12 +111,17 @@ class CustomReward(RewardBase):
 
     kind: Literal["custom"] = "custom"
     name: Name
-    path: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    path: user_code.DottedPath
     """`my_package.my_module:my_reward`, found from the folder that Ratchet is started in."""
     settings: dict[str, Any] = {}
     """Passed to the function by name."""
     timeout: float = Field(default=60.0, gt=0)
     """Seconds for one batch, after which the reward has failed for all of it."""
+
+    @property
+    def called(self) -> str:
+        """What errors call it."""
+        return f"reward {self.name!r}"
 
 
 RewardConfig = Annotated[
@@ -147,14 +142,4 @@ def source_digest(reward: CustomReward) -> str:
     Raises:
         InputError: if there is no such module.
     """
-    module = reward.path.partition(":")[0]
-    try:
-        found = find_spec(module)
-    except ImportError:
-        found = None
-    if found is None or not found.origin:
-        raise InputError(
-            f"reward {reward.name!r}: there is no module {module}; give package.module:function, "
-            "importable from the folder that ratchet is started in"
-        )
-    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()[:16]
+    return user_code.digest(reward.path, reward.called)

@@ -8,14 +8,13 @@ from typing import assert_never
 from ratchet.answer_normal import normalise
 from ratchet.answer_numbers import exact_number
 from ratchet.answers import Grade, Grader
-from ratchet.equations import find_equations
+from ratchet.equations import checkable, held_share
 from ratchet.grading import GradingRules
-from ratchet.language import DEFAULT_MIN_CONFIDENCE, LanguageJudge
+from ratchet.language import LanguageJudge, WantedLanguages
 from ratchet.records import GrpoRow, Problem
 from ratchet.shape import Shape, shape_fault, tag_share
 from trainers.reward_base import Reward, Sampled
 from trainers.reward_config import (
-    OWN_LANGUAGE,
     ArithmeticReward,
     CorrectReward,
     CustomReward,
@@ -52,7 +51,7 @@ def build(reward: RewardConfig, rules: GradingRules, grader: Grader) -> Reward:
         case LanguageReward():
             return LanguageShare(reward.language)
         case ArithmeticReward():
-            return lambda batch: [held_share(sampled.completion) for sampled in batch]
+            return lambda batch: [_held_share(sampled.completion) for sampled in batch]
         case LengthReward():
             return lambda batch: [length_penalty(reward, s.num_tokens) for s in batch]
         case CustomReward():
@@ -105,34 +104,23 @@ def _form(reward: FormatReward) -> Callable[[str], float]:
 
 
 class LanguageShare:
-    """See `LanguageReward`; remembers which language each problem is in."""
+    """See `LanguageReward`; the judge's models are loaded on first need."""
 
     def __init__(self, language: str) -> None:
-        self._language = language
         self._judge = LanguageJudge()
-        self._of_problem: dict[str, str | None] = {}
+        self._wanted = WantedLanguages(language, self._judge)
 
     def __call__(self, batch: Sequence[Sampled]) -> list[float]:
         return [self._share(sampled) for sampled in batch]
 
     def _share(self, sampled: Sampled) -> float:
-        share = self._judge.read(sampled.completion, self._wanted(sampled.row)).share
+        share = self._judge.read(sampled.completion, self._wanted.of(sampled.row)).share
         return NEUTRAL if share is None else share
 
-    def _wanted(self, row: GrpoRow) -> str | None:
-        if self._language != OWN_LANGUAGE:
-            return self._language
-        if row.problem_id not in self._of_problem:
-            language, confidence = self._judge.detect(row.problem)
-            sure = confidence >= DEFAULT_MIN_CONFIDENCE
-            self._of_problem[row.problem_id] = language if sure else None
-        return self._of_problem[row.problem_id]
 
-
-def held_share(text: str) -> float:
-    """The share of a text's checkable equations that hold; see `ArithmeticReward`."""
-    checked = [e.holds for e in find_equations(text) if e.holds is not None]
-    return sum(checked) / len(checked) if checked else NEUTRAL
+def _held_share(text: str) -> float:
+    share = held_share(checkable(text))
+    return NEUTRAL if share is None else share
 
 
 def length_penalty(reward: LengthReward, num_tokens: int) -> float:

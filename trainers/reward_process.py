@@ -17,7 +17,7 @@ from pathlib import Path
 from socket import socketpair
 from typing import Any
 
-from ratchet.errors import InputError
+from ratchet.user_code import cannot_load
 from trainers.reward_base import RewardFailed, Sampled, Values
 from trainers.reward_config import CustomReward
 from trainers.reward_worker import READY
@@ -69,14 +69,10 @@ class RewardProcess:
         with theirs:
             self._process = _launch(theirs.fileno())
         self._connection = Connection(ours.detach())
-        module, _, function = self._reward.path.partition(":")
-        kind, why = self._ask((module, function, self._reward.settings), LOAD_SECONDS)
+        kind, why = self._ask((self._reward.path, self._reward.settings), LOAD_SECONDS)
         if kind != READY:
             self.close()
-            raise InputError(
-                f"reward {self._reward.name!r}: {self._reward.path} can't be loaded: {why}; give "
-                "package.module:function, importable from the folder that ratchet is started in"
-            )
+            raise cannot_load(self._reward.path, self._reward.called, why)
 
     def _ask(self, question: Any, seconds: float) -> tuple[str, Any]:
         try:
@@ -99,7 +95,7 @@ class RewardProcess:
 def _launch(descriptor: int) -> subprocess.Popen[bytes]:
     """The process, in a session of its own, so that what it starts can be killed with it."""
     root = str(Path(__file__).resolve().parent.parent)
-    places = [os.getcwd(), root, *filter(None, sys.path)]
+    places = [root, *filter(None, sys.path)]
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "trainers.reward_worker", str(descriptor)],
         stdin=subprocess.DEVNULL,

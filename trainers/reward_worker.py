@@ -1,12 +1,11 @@
 """The process of one custom reward: `python -m trainers.reward_worker <descriptor>`.
 
-Over the socket comes (module, function, settings), then one list of `Sampled` after the other.
+Over the socket comes (path, settings), then one list of `Sampled` after the other.
 Answered is each time ("values", list), ("no_function", why) or ("failed", why).
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import queue
 import sys
@@ -15,6 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
+
+from ratchet.user_code import find
 
 READY = "ready"
 
@@ -43,13 +44,9 @@ def _listen(connection: Connection, questions: queue.SimpleQueue[Any]) -> None:
             os._exit(0)
 
 
-def _load(
-    module: str, name: str, settings: dict[str, Any]
-) -> tuple[Callable[..., Any] | None, Answer]:
+def _load(path: str, settings: dict[str, Any]) -> tuple[Callable[..., Any] | None, Answer]:
     try:
-        function = partial(getattr(importlib.import_module(module), name), **settings)
-    except (ImportError, AttributeError, TypeError) as error:
-        return None, ("no_function", str(error))
+        function = partial(find(path), **settings)
     except Exception as error:  # noqa: BLE001 - the user's module may raise anything
         return None, ("no_function", _said(error))
     return function, (READY, None)

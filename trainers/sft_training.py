@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -13,8 +14,9 @@ from ratchet.policy import Policy
 from ratchet.records import SftRow
 from trainers.checkpoints import load_model, load_tokenizer, peft_config
 from trainers.config import SftConfig
+from trainers.held_out import split_rows
 from trainers.plan import Plan, make_plan
-from trainers.planned_trainer import PlannedTrainer
+from trainers.planned_trainer import LOSS, PlannedTrainer
 from trainers.sft_rows import Example, encode_rows
 from trainers.stage import TrainJob
 from trainers.training import make_repeatable, read_rows, train_and_save, trl_settings
@@ -31,37 +33,47 @@ def train(config: SftConfig, job: TrainJob, reports: Reporting) -> None:
     policy = Policy(**job.start)
     make_repeatable(job.seed)
     tokenizer = load_tokenizer(policy)
-    encoded = encode_rows(tokenizer, read_rows(job, SftRow), config.max_length)
-    plan = make_plan(config, encoded, job)
+    rows = split_rows(read_rows(job, SftRow, tokenizer), config.early_stopping, job.seed)
+    plan = make_plan(
+        config,
+        encode_rows(tokenizer, rows.trained, config.max_length),
+        job,
+        encode_rows(tokenizer, rows.held_out, config.max_length),
+    )
     own = {
         "max_length": None,
         "dataset_kwargs": {"skip_prepare_dataset": True},
         "neftune_noise_alpha": config.neftune_noise_alpha,
+        "padding_free": config.padding_free,
     }
+    weighted = is_weighted([*plan.examples, *plan.held_out])
     trainer = PlannedSftTrainer(
         plan,
         reports,
+        stopping=config.early_stopping,
+        weighted=weighted,
         model=load_model(policy, config),
         args=trl_settings(TrlConfig, config, plan, job, own),
-        train_dataset=_dataset(plan),
+        train_dataset=_dataset(plan.examples, weighted),
+        eval_dataset=_dataset(plan.held_out, weighted) if plan.held_out else None,
         processing_class=tokenizer,
         peft_config=peft_config(policy, config),
     )
     train_and_save(trainer, policy, config, job)
 
 
-def is_weighted(plan: Plan[Example]) -> bool:
+def is_weighted(examples: Iterable[Example]) -> bool:
     """Whether a row's weight differs from 1."""
-    return any(example.weight != 1 for example in plan.examples)
+    return any(example.weight != 1 for example in examples)
 
 
-def _dataset(plan: Plan[Example]) -> Dataset:
+def _dataset(examples: Sequence[Example], weighted: bool) -> Dataset:
     columns: dict[str, list[Any]] = {
-        "input_ids": [example.input_ids for example in plan.examples],
-        "labels": [example.labels for example in plan.examples],
+        "input_ids": [example.input_ids for example in examples],
+        "labels": [example.labels for example in examples],
     }
-    if is_weighted(plan):
-        columns["weight"] = [example.weight for example in plan.examples]
+    if weighted:
+        columns["weight"] = [example.weight for example in examples]
     return Dataset.from_dict(columns)
 
 
@@ -79,11 +91,15 @@ class _WeightedCollator:
 class PlannedSftTrainer(PlannedTrainer, SFTTrainer):  # type: ignore[misc]
     """TRL's trainer with row weights."""
 
+    NLL = LOSS
     data_collator: Any
 
-    def __init__(self, plan: Plan[Example], reports: Reporting, **arguments: Any) -> None:
+    def __init__(
+        self, plan: Plan[Example], reports: Reporting, *, weighted: bool, **arguments: Any
+    ) -> None:
         super().__init__(plan, reports, **arguments)
-        if is_weighted(plan):
+        if weighted:
+            self.largest_weight = max(1.0, *(example.weight for example in plan.examples))
             self.data_collator = _WeightedCollator(self.data_collator)
 
     def _set_signature_columns_if_needed(self) -> None:
@@ -105,8 +121,32 @@ class PlannedSftTrainer(PlannedTrainer, SFTTrainer):  # type: ignore[misc]
         weights = inputs.pop("weight", None)
         if weights is None or not model.training:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        outputs = model(**inputs, use_cache=False, fused_lm_head=True)
-        row_losses = -outputs.log_probs.sum(dim=1)
-        loss = (row_losses * weights).sum() / num_items_in_batch
+        row_losses, _ = self.row_losses(model, {**inputs, "weight": weights})
         # The count is that of all devices, and gradients are averaged over them.
-        return loss * self.accelerator.num_processes
+        tokens = torch.as_tensor(num_items_in_batch)
+        return row_losses.sum() / tokens * self.accelerator.num_processes
+
+    def row_losses(self, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        weights = inputs.pop("weight", 1.0)
+        outputs = model(**inputs, use_cache=False, fused_lm_head=True)
+        losses, counts = (
+            _row_sums(values, inputs.get("seq_idx"))
+            for values in (-outputs.log_probs, outputs.label_mask.float())
+        )
+        return losses * weights, counts
+
+    def metrics(self) -> dict[str, Any]:
+        metrics = super().metrics()
+        return {**metrics, "padding_share": 0.0} if self.args.padding_free else metrics
+
+
+def _row_sums(values: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:
+    """The sum of each row's values of shape (rows, length - 1).
+
+    Where the rows lie end to end, `values` has the shape (1, tokens - 1) and `rows`, of shape
+    (1, tokens), gives each token's row; a value belongs to the token that it predicts.
+    """
+    if rows is None:
+        return values.sum(dim=1)
+    owners = rows[0, 1:].long()
+    return values.new_zeros(int(rows.max()) + 1).index_add(0, owners, values[0])

@@ -10,7 +10,8 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from trainers.base_config import TrainerBase
-from trainers.config import DpoConfig, RowsConfig
+from trainers.config import DpoConfig
+from trainers.rows_config import RowsConfig
 
 _SHARDED = ("FSDP", "DEEPSPEED")
 _KNOWN = ("MULTI_GPU", *_SHARDED)

@@ -65,6 +65,8 @@ class TrainJob:
     start: dict[str, Any]
     base: dict[str, Any]
     rows: list[str]
+    prompt_tokens: dict[str, int]
+    """Some problems' prompts, in tokens, when they were sampled."""
     seed: int
     split: dict[str, int]
     state_folder: str
@@ -77,16 +79,16 @@ class TrainJob:
     """Seconds since the epoch, when the worker was started."""
 
 
-def starting_policy(config: TrainerBase, inputs: TrainInputs) -> Policy:
+def starting_policy(config: TrainerBase, start: Policy, base: Policy) -> Policy:
     """The policy whose weights the training changes."""
-    return inputs.base if config.start_from == "base" else inputs.start
+    return base if config.start_from == "base" else start
 
 
 def spec(config: TrainerConfig, inputs: TrainInputs) -> ArtifactSpec:
     """What decides the checkpoint's content."""
-    start = starting_policy(config, inputs)
+    start = starting_policy(config, inputs.start, inputs.base)
     made_of = {"rows": inputs.rows.fingerprint, "start": start.fingerprint}
-    if isinstance(config, DpoConfig) and config.reference == "base":
+    if _asks_base(config):
         made_of["base"] = inputs.base.fingerprint
     return ArtifactSpec(
         stage=STAGE,
@@ -99,6 +101,17 @@ def spec(config: TrainerConfig, inputs: TrainInputs) -> ArtifactSpec:
         },
         inputs=made_of,
     )
+
+
+def _asks_base(config: TrainerConfig) -> bool:
+    """Whether the base model is the reference."""
+    match config:
+        case DpoConfig():
+            return config.reference == "base"
+        case GrpoConfig():
+            return bool(config.beta) and config.reference == "base"
+        case _:
+            return False
 
 
 def _rewarding(config: TrainerConfig, rules: GradingRules) -> dict[str, Any]:
@@ -168,9 +181,10 @@ def _job(config: TrainerConfig, inputs: TrainInputs, out: Workspace, split: Batc
     work = (out.path / _WORK).resolve()
     return TrainJob(
         config=config.model_dump(mode="json"),
-        start=asdict(starting_policy(config, inputs)),
+        start=asdict(starting_policy(config, inputs.start, inputs.base)),
         base=asdict(inputs.base),
         rows=[str(path.resolve()) for path in inputs.rows.part_files()],
+        prompt_tokens=inputs.rows.manifest.metrics.get("prompt_tokens", {}),
         seed=inputs.seed,
         split=asdict(split),
         # A state counts its micro-batches, so that of another split can't be gone on with.

@@ -16,14 +16,15 @@ from ratchet.errors import InputError
 from ratchet.faults import crash_point
 from ratchet.files import write_json
 from ratchet.policy import Policy
-from ratchet.records import RowT, from_table
-from trainers import optimizer_state
+from ratchet.records import DpoRow, GrpoRow, SftRow, from_table
+from trainers import early_stopping, optimizer_state
 from trainers.base_config import TrainerBase
 from trainers.checkpoints import compute_dtype, save_checkpoint
-from trainers.config import RowsConfig
 from trainers.plan import Plan
 from trainers.planned_trainer import PlannedTrainer, saved_state
+from trainers.rows_config import RowsConfig
 from trainers.stage import TrainJob
+from trainers.tokens import check_prompts
 
 
 def holds_device() -> bool:
@@ -31,9 +32,18 @@ def holds_device() -> bool:
     return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
 
 
-def read_rows(job: TrainJob, row_type: type[RowT]) -> list[RowT]:
-    """The job's training rows."""
-    return [row for path in job.rows for row in from_table(pq.read_table(path), row_type)]
+TrainRowT = TypeVar("TrainRowT", SftRow, DpoRow, GrpoRow)
+
+
+def read_rows(job: TrainJob, row_type: type[TrainRowT], tokenizer: Any) -> list[TrainRowT]:
+    """The job's training rows.
+
+    Raises:
+        InputError: if they were made for another tokenizer.
+    """
+    rows = [row for path in job.rows for row in from_table(pq.read_table(path), row_type)]
+    check_prompts(tokenizer, rows, job.prompt_tokens)
+    return rows
 
 
 def make_repeatable(seed: int) -> None:
@@ -92,9 +102,11 @@ def trl_settings(
 
 def _shared(config: TrainerBase, plan: Plan[Any], job: TrainJob) -> dict[str, Any]:
     trackers = list(config.report_to)
+    stopping = config.early_stopping if isinstance(config, RowsConfig) else None
     return {
         "output_dir": job.state_folder,
         "per_device_train_batch_size": plan.split.device_batch_size,
+        "per_device_eval_batch_size": plan.split.device_batch_size,
         "gradient_accumulation_steps": plan.split.accumulation_steps,
         "max_steps": plan.steps,
         "learning_rate": config.learning_rate,
@@ -118,4 +130,5 @@ def _shared(config: TrainerBase, plan: Plan[Any], job: TrainJob) -> dict[str, An
         "save_total_limit": 2,
         "dataloader_pin_memory": torch.cuda.is_available(),
         "ddp_find_unused_parameters": False,
+        **(early_stopping.trl_arguments(stopping) if stopping else {}),
     }

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from filters.arithmetic import MAX_NOTE_CHARS, Arithmetic, ArithmeticConfig
-from filters.base import CompletionFilter, Mark
+from filters.arithmetic import Arithmetic, ArithmeticConfig
+from filters.base import MAX_NOTE_CHARS, CompletionFilter, Mark
 from tests.filters.builders import CONTEXT, make_completion, make_problem
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

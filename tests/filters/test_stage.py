@@ -191,13 +191,12 @@ def test_a_users_filter_that_cannot_be_built_is_named_with_its_path(
 
 
 def test_other_code_behind_the_same_path_is_another_filter(
-    world: World, own_module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, own_module: str, tmp_path: Path
 ) -> None:
     configs = FILTERS.validate_python([{"kind": "custom", "path": own_module}])
     with Grader(workers=1) as grader:
         before = stage.spec(configs, world.inputs(grader)).identity
         (tmp_path / "my_filters.py").write_text(CUSTOM + "# changed\n")
-        monkeypatch.delitem(sys.modules, "my_filters")
         assert stage.spec(configs, world.inputs(grader)).identity != before
 
 
@@ -266,6 +265,31 @@ def test_dpo_and_grpo_rows_come_from_the_same_verdicts(world: World) -> None:
     assert json.dumps(drawn.metrics)
 
 
+@pytest.mark.parametrize("kind", ["sft", "dpo", "grpo"])
+def test_trainers_are_told_how_long_some_prompts_were(world: World, kind: str) -> None:
+    artifact = world.selected([{"kind": "orm"}], {"kind": kind})
+    config: SelectionConfig = SELECTION.validate_python({"kind": kind})
+    told = artifact.metrics["prompt_tokens"]
+    assert len(told) == 8
+    assert set(told) <= {row.problem_id for row in artifact.rows(selection.row_type(config))}
+    assert set(told.values()) == {1}
+
+
+def test_what_the_engine_failed_on_is_graded_and_judged_by_none(world: World) -> None:
+    group = [
+        make_completion("", 0, "p0", finish_reason="error", error="prompt_too_long"),
+        make_completion("So \\boxed{1}", 1, "p0"),
+    ]
+    world.completions = world.store.build(
+        ArtifactSpec(stage="sample", version=1, settings={"engine": "failed"}),
+        lambda out: _written(out, group),
+    )[0]
+    artifact = world.judged([{"kind": "orm"}, {"kind": "format"}])
+    assert [verdict.reason for verdict in artifact.rows(Verdict)][:2] == ["prompt_too_long"] * 2
+    assert artifact.metrics["accepted"] == 1
+    assert sum(artifact.metrics["tiers"].values()) == 1
+
+
 NASTY = [
     "",
     " \n\t ",
@@ -298,7 +322,7 @@ def test_nasty_completions_are_judged_in_groups_of_any_size(
     world = World(tmp_path, 1)
     world.completions = world.store.build(
         ArtifactSpec(stage="sample", version=1, settings={"nasty": group_size}),
-        lambda out: _written(out, group),
+        lambda out: _written(out, [make_completion(t, at, "p0") for at, t in enumerate(group)]),
     )[0]
     metrics = world.judged(every).metrics
     assert metrics["completions"] == group_size
@@ -306,6 +330,6 @@ def test_nasty_completions_are_judged_in_groups_of_any_size(
     assert all(sum(counts.values()) == group_size for counts in metrics["reasons"].values())
 
 
-def _written(out: Any, texts: list[str]) -> dict[str, Any]:
-    out.write_part(0, [make_completion(t, at, "p0") for at, t in enumerate(texts)], Completion)
+def _written(out: Any, completions: list[Completion]) -> dict[str, Any]:
+    out.write_part(0, completions, Completion)
     return {}

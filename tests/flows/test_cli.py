@@ -29,6 +29,13 @@ def test_help_answers_in_under_a_second() -> None:
     assert time.monotonic() - started < 1.0
 
 
+@pytest.mark.parametrize("command", ["export", "plan", "preflight", "report", "rescore", "why"])
+def test_what_starts_no_flow_does_not_pay_for_prefect(command: str) -> None:
+    code = f"import sys, flows.{command}; sys.exit('prefect' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=120)
+    assert done.returncode == 0
+
+
 def test_there_are_recipes() -> None:
     assert len(RECIPES) >= 6
 
@@ -40,6 +47,8 @@ def test_every_recipe_parses_and_plans_without_network(recipe: Path, tmp_path: P
     answer = json.loads(planned.stdout)
     assert answer["iterations"] >= 1
     assert answer["finished_steps"] == []
+    evaluated = answer["per_iteration"]["eval_completions"]
+    assert list(answer["problems"]) == ["train", "dev", "test", *list(evaluated)[1:]]
     words = ratchet("plan", str(recipe), store=tmp_path / "store")
     assert "each iteration" in words.stdout
 

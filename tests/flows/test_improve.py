@@ -234,7 +234,9 @@ def test_rescoring_judges_the_same_completions_by_other_filters(world: World) ->
         "new": 0,
     }
     run = Run.open(Store(world.folder / "whole"), "world")
+    made = set(run.store.root.glob("artifacts/*"))
     same = rescore.rescore(run, rescore.changed_config(run, [], None))[0]
+    assert set(run.store.root.glob("artifacts/*")) == made
     assert same["rows"]["sft"]["kept"] == same["rows"]["sft"]["after"] == SIZES["train"] * 2
     assert world.ledger("whole") == before
     with pytest.raises(InputError, match="draws no new completions"):

@@ -4,7 +4,7 @@ import pytest
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from flows.session import Place, passes_with_time
+from flows.session import passes_with_time
 from ratchet.engine import EngineDied
 from ratchet.errors import InputError
 from trainers.process import TrainerDied, TrainerFailed
@@ -27,17 +27,3 @@ def failed_with(error: Exception) -> State:
 )
 def test_only_what_can_pass_is_tried_again(error: Exception, again: bool) -> None:
     assert passes_with_time(None, None, failed_with(error)) is again
-
-
-@pytest.mark.parametrize(
-    ("place", "step"),
-    [
-        (Place(0, "sample"), "0/sample"),
-        (Place(1, "eval", "gsm8k"), "1/eval/gsm8k"),
-        (Place(None, "eval"), "base/eval"),
-        (Place(None, "eval", "gsm8k"), "base/eval/gsm8k"),
-        (Place(None, "test", "final"), "test/final"),
-    ],
-)
-def test_every_stage_of_a_run_has_a_name_of_its_own(place: Place, step: str) -> None:
-    assert place.step == step

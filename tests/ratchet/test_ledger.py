@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ratchet.errors import InputError
-from ratchet.ledger import Entry, Redo, Run, list_runs, redo_from
+from ratchet.ledger import Entry, Place, Redo, Run, list_runs, reached_iterations, redo_from
 from ratchet.store import Store
 
 
@@ -21,6 +21,31 @@ def make_entry(step: str, iteration: int | None, stage: str) -> Entry:
 
 def make_run(tmp_path: Path, name: str = "demo") -> Run:
     return Run.create(Store(tmp_path), name, {"trainer": {"min_rows": 1}})
+
+
+@pytest.mark.parametrize(
+    ("place", "step"),
+    [
+        (Place(0, "sample"), "0/sample"),
+        (Place(1, "select", "dpo-2"), "1/select/dpo-2"),
+        (Place(1, "eval", "gsm8k"), "1/eval/gsm8k"),
+        (Place(1, "eval", "eval"), "1/eval/eval"),
+        (Place(None, "eval"), "base/eval"),
+        (Place(None, "eval", "gsm8k"), "base/eval/gsm8k"),
+        (Place(None, "test", "final"), "test/final"),
+    ],
+)
+def test_every_stage_of_a_run_has_a_step_of_its_own_and_is_read_back_from_it(
+    place: Place, step: str
+) -> None:
+    assert place.step == step
+    assert make_entry(step, place.iteration, place.stage).place == place
+
+
+def test_the_iterations_reached_are_told_once_and_in_order() -> None:
+    known = [("1/sample", 1), ("base/eval", None), ("0/gate", 0), ("0/eval/gsm8k", 0)]
+    entries = {step: make_entry(step, at, step.split("/")[1]) for step, at in known}
+    assert reached_iterations(entries) == [0, 1]
 
 
 def test_a_run_of_the_same_name_and_config_is_the_same_run(tmp_path: Path) -> None:

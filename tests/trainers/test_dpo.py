@@ -22,7 +22,7 @@ from trainers.batches import BatchSplit
 from trainers.config import DpoConfig, LoraConfig, SftConfig
 from trainers.dpo_rows import encode_pair, encode_pairs
 from trainers.dpo_training import Reference, build_trainer
-from trainers.process import TrainerDied, TrainingDiverged
+from trainers.process import TrainingDiverged
 
 
 def make_pair(index=0, prompt="user: 1+1\nassistant: ", chosen="2", rejected="3"):
@@ -267,16 +267,11 @@ def test_an_exploding_loss_stops_at_its_step_and_names_its_pairs(bench):
         bench.train(config, make_pairs())
 
 
-def test_killed_and_gone_on_with_from_its_state_it_ends_with_equal_weights(bench, monkeypatch):
+def test_killed_and_gone_on_with_from_its_state_it_ends_with_equal_weights(bench):
     whole = bench.train(make_config(), make_pairs(24), store="whole")
-    bench.in_a_worker()
     config = make_config(save_steps=2)
-    monkeypatch.setenv("RATCHET_CRASH_AT", "train_step:6")
-    with pytest.raises(TrainerDied, match="killed by SIGKILL"):
-        bench.train(config, make_pairs(24), store="cut")
-    monkeypatch.delenv("RATCHET_CRASH_AT")
+    bench.killed_at("train_step:6", config, make_pairs(24))
     bench.steps.clear()
-    bench.in_this_process()
     resumed = bench.train(config, make_pairs(24), store="cut")
     assert bench.steps[0].done > 4
     assert_same(weights_of(resumed), weights_of(whole))

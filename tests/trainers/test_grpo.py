@@ -7,15 +7,20 @@ from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
-from training_bench import assert_same, weights_of
+import torch
+from peft import PeftModel
+from training_bench import assert_same, make_rows, weights_of
+from transformers import AutoModelForCausalLM
+from trl import GRPOTrainer
 
+from ratchet.config import identity_settings
 from ratchet.errors import InputError
 from ratchet.grading import GradingRules
 from ratchet.records import GrpoRow
 from ratchet.store import Store
 from trainers import stage
 from trainers.batches import row_order
-from trainers.config import GrpoConfig
+from trainers.config import GrpoConfig, SftConfig
 from trainers.process import TrainingDiverged
 
 
@@ -183,6 +188,103 @@ def test_a_step_takes_batch_size_completions():
     assert sorted(order) == list(range(6))
 
 
+# The KL term
+
+
+@pytest.fixture
+def other(bench, tiny):
+    """A policy that differs from the base model."""
+    config = SftConfig(batch_size=8, max_steps=4, learning_rate=1e-2, max_length=64)
+    return stage.checkpoint_policy(bench.train(config, make_rows(8), store="other"), tiny, 0)
+
+
+@pytest.fixture
+def adapter(bench, tiny):
+    """A trained adapter on the base model."""
+    config = SftConfig(batch_size=8, max_steps=6, learning_rate=3e-2, lora={"rank": 4})
+    return stage.checkpoint_policy(bench.train(config, make_rows(8), store="adapter"), tiny, 0)
+
+
+def load(policy):
+    model = AutoModelForCausalLM.from_pretrained(policy.model).eval()
+    return PeftModel.from_pretrained(model, policy.adapter) if policy.adapter else model
+
+
+@torch.no_grad()
+def mean_kl(policy, reference, batches):
+    """Of the k3 estimator over the completions' tokens, from logits and without TRL."""
+    total = tokens = 0
+    for batch in batches:
+        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+        mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+        at = (mask.cumsum(1) - 1).clamp(min=0)
+        kept = batch["completion_mask"]
+        logps = []
+        for model in (load(policy), load(reference)):
+            logits = model(ids, attention_mask=mask, position_ids=at).logits[:, :-1]
+            each = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
+            logps.append(each[:, -kept.shape[1] :])
+        apart = logps[1] - logps[0]
+        total += ((apart.exp() - apart - 1) * kept).sum().item()
+        tokens += kept.sum().item()
+    return total / tokens
+
+
+@pytest.fixture
+def batches(monkeypatch):
+    """What the loss was computed on."""
+    seen = []
+    computed = GRPOTrainer._compute_loss
+
+    def keep(self, model, inputs):
+        seen.append(inputs)
+        return computed(self, model, inputs)
+
+    monkeypatch.setattr(GRPOTrainer, "_compute_loss", keep)
+    return seen
+
+
+@pytest.mark.parametrize("lora", [None, {"rank": 4, "alpha": 32.0}])
+def test_the_kl_term_is_the_formula(bench, tiny, other, adapter, batches, lora):
+    start = adapter if lora else other
+    settings = {"max_steps": 1, "learning_rate": 1e-9, "lora": lora}
+    free = bench.train(make_config(**settings), make_tasks(), start=start)
+    batches.clear()
+    held = make_config(beta=0.5, reference="base", **settings)
+    metrics = bench.train(held, make_tasks(), start=start).metrics
+    by_hand = mean_kl(start, tiny, batches)
+    assert by_hand > 1e-3
+    assert metrics["kl_first"] == pytest.approx(by_hand, rel=1e-3)
+    loss = metrics["train_loss_first"] - free.metrics["train_loss_first"]
+    assert loss == pytest.approx(0.5 * by_hand, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("start", "lora"), [("other", None), ("tiny", {"rank": 4}), ("adapter", {"rank": 4})]
+)
+def test_the_reference_is_where_the_training_starts(bench, own, request, start, lora):
+    policy = request.getfixturevalue(start)
+    config = make_config(
+        [own("count_vowels")], beta=0.1, lora=lora, max_steps=12, learning_rate=1e-2
+    )
+    artifact = bench.train(config, make_tasks(), start=policy)
+    assert artifact.metrics["kl_first"] == pytest.approx(0, abs=1e-6)
+    assert artifact.metrics["kl_last"] > 1e-4
+    assert not (artifact.path / "checkpoint" / "ref").exists()
+
+
+def test_identity_follows_the_reference_only_where_there_is_one(bench, tiny, other):
+    def identity(base, **settings):
+        inputs = bench.inputs(Store(bench.root / "store"), make_tasks(), start=tiny, base=base)
+        return stage.spec(make_config(**settings), inputs).identity
+
+    assert identity(tiny) == identity(other)
+    assert identity(tiny, beta=0.1) == identity(other, beta=0.1)
+    asked = {"beta": 0.1, "reference": "base"}
+    assert identity(tiny, **asked) != identity(other, **asked)
+    assert "beta" not in identity_settings(make_config())
+
+
 # Trainings
 
 
@@ -217,26 +319,11 @@ def test_an_exploding_loss_names_its_problems(bench, own):
         bench.train(config, make_tasks())
 
 
-def make_cut(at):
-    """Ends a training at its `at`th step; a killed process is tested with SFT and DPO."""
-    seen = []
-
-    def cut(name):
-        seen.append(name)
-        if len(seen) == at:
-            raise ConnectionAbortedError
-
-    return cut
-
-
-def test_cut_and_gone_on_with_from_its_state_it_ends_with_equal_weights(bench, monkeypatch):
+def test_killed_and_gone_on_with_from_its_state_it_ends_with_equal_weights(bench):
     rewards = [{"kind": "length", "free_tokens": 1, "max_tokens": 8}, {"kind": "partial"}]
     whole = bench.train(make_config(rewards, max_steps=5), make_tasks(), store="whole")
     config = make_config(rewards, max_steps=5, save_steps=2)
-    with monkeypatch.context() as patch:
-        patch.setattr("trainers.planned_trainer.crash_point", make_cut(at=4))
-        with pytest.raises(ConnectionAbortedError):
-            bench.train(config, make_tasks(), store="cut")
+    bench.killed_at("train_step:4", config, make_tasks())
     bench.steps.clear()
     resumed = bench.train(config, make_tasks(), store="cut")
     assert bench.steps[0].done > 2

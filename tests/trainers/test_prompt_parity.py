@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from tiny_models import CHATML, PLAIN, WITH_BOS, make_tokenizer, save_model
-from training_bench import Bench
+from training_bench import Bench, make_row
 from transformers import Qwen2ForCausalLM
 
 from ratchet.engine import Request, Sampling
+from ratchet.errors import InputError
 from ratchet.policy import ModelConfig, base_policy
 from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.records import DpoRow, GrpoRow, SftRow
@@ -23,7 +24,7 @@ from trainers.config import DpoConfig, GrpoConfig, SftConfig
 from trainers.dpo_training import PlannedDpoTrainer
 from trainers.grpo_training import PlannedGrpoTrainer
 from trainers.sft_training import PlannedSftTrainer
-from trainers.tokens import IGNORED
+from trainers.tokens import IGNORED, check_prompts
 
 PROBLEMS = ["1+1?", "What is 12 times 7?", "ünï <b>", "a\nb"]
 CASES = {
@@ -185,3 +186,13 @@ def test_grpo_samples_from_the_prompts_ids_and_learns_on_them(world):
     for ids, kept in zip(learned[0]["completion_ids"].tolist(), mask.tolist(), strict=True):
         length = ids.index(end) + 1 if end in ids else len(ids)
         assert kept == [1] * length + [0] * (len(ids) - length)
+
+
+def test_rows_of_another_tokenizer_are_refused():
+    row = make_row(prompt="user: 1+1\nassistant: ")
+    tokenizer = make_tokenizer()
+    tokens = len(prompt_token_ids(tokenizer, row.prompt))
+    check_prompts(tokenizer, [row], {})
+    check_prompts(tokenizer, [row], {"p0": tokens, "elsewhere": 1})
+    with pytest.raises(InputError, match=f"problem p0 had 3 tokens .* has {tokens} for the model"):
+        check_prompts(tokenizer, [row], {"p0": 3})

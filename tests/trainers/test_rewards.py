@@ -1,6 +1,10 @@
 """GRPO's rewards, one by one, on the real grader."""
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -209,6 +213,39 @@ def own(tmp_path, monkeypatch):
         }
 
     return setting
+
+
+IN_THE_CURRENT_FOLDER = """
+import sys
+from ratchet.records import GrpoRow
+from trainers.config import GrpoConfig
+from trainers.reward_base import Sampled
+from trainers.reward_config import source_digest
+from trainers.reward_process import RewardProcess
+
+config = {"kind": "custom", "name": "echo", "path": "slow_rewards:echo"}
+reward = GrpoConfig(rewards=[config]).rewards[0]
+assert len(source_digest(reward)) == 16
+assert "slow_rewards" not in sys.modules
+process = RewardProcess(reward)
+row = GrpoRow(problem_id="p", problem="?", prompt="?", reference_answer="1")
+print(process([Sampled(row, "abc", "stop", 1)]))
+process.close()
+"""
+
+
+def test_a_reward_in_the_current_folder_is_found_by_the_installed_command_too(own, tmp_path):
+    # Whose first place on `sys.path` is the folder of its script, as `-P` leaves out the current.
+    root = str(Path(__file__).resolve().parents[2])
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", IN_THE_CURRENT_FOLDER],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout, ran.returncode) == ("[3.0]\n", 0), ran.stderr
 
 
 def test_a_hanging_reward_is_a_recorded_failure_and_is_asked_again(own, tmp_path):

@@ -276,6 +276,32 @@ def test_an_exploding_loss_stops_at_its_step_and_names_its_rows(sft):
         sft.train(config)
 
 
+def test_a_loss_that_is_large_but_finite_stops_the_training_too(sft):
+    config = make_config(learning_rate=3.0, max_grad_norm=0)
+    with pytest.raises(
+        TrainingDiverged, match=r"the loss of step \d of 8 is \d.* a token, where guessing among"
+    ):
+        sft.train(config)
+
+
+def test_rows_of_large_weight_are_no_lost_weights(sft):
+    rows = [make_row(index, weight=40.0) for index in range(8)]
+    assert sft.train(make_config(max_steps=4, learning_rate=1e-4), rows).metrics["steps"] == 4
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.25])
+def test_rows_put_end_to_end_teach_what_padded_rows_teach(sft, weight):
+    rows = [replace(row, weight=weight if i % 2 else 1.0) for i, row in enumerate(make_rows())]
+    padded = sft.train(make_config(max_steps=4, learning_rate=1e-3), rows, store="padded")
+    config = make_config(max_steps=4, learning_rate=1e-3, padding_free=True)
+    flat = sft.train(config, rows, store="flat")
+    for name, weights in weights_of(padded).items():
+        torch.testing.assert_close(weights_of(flat)[name], weights, rtol=1e-3, atol=1e-5)
+    assert flat.metrics["train_loss_last"] == pytest.approx(padded.metrics["train_loss_last"])
+    assert flat.metrics["padding_share"] == 0 < padded.metrics["padding_share"]
+    assert flat.manifest.identity == padded.manifest.identity
+
+
 def test_settings_that_trl_does_not_know_are_the_users_error(sft):
     with pytest.raises(InputError, match="no_such_thing"):
         sft.train(make_config(args={"no_such_thing": 1}))
@@ -319,13 +345,9 @@ def test_killed_and_gone_on_with_from_its_state_it_ends_with_equal_weights(sft, 
     assert resumed.metrics["startup_seconds"] > 0
 
 
-def test_killed_after_saving_it_is_made_again(sft, monkeypatch):
-    sft.in_a_worker()
-    monkeypatch.setenv("RATCHET_CRASH_AT", "train_saved")
-    with pytest.raises(TrainerDied):
-        sft.train(make_config(max_steps=1))
-    sft.in_this_process()
-    again = sft.train(make_config(max_steps=1))
+def test_killed_after_saving_it_is_made_again(sft):
+    sft.killed_at("train_saved", make_config(max_steps=1), make_rows())
+    again = sft.train(make_config(max_steps=1), store="cut")
     assert {part.file.split("/")[0] for part in again.manifest.parts} == {"checkpoint"}
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 from dataclasses import astuple, replace
+from functools import partial
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
+from ratchet import faults
 from ratchet.identity import ArtifactSpec
 from ratchet.records import SftRow
 from ratchet.store import Store
 from trainers import process, stage, worker_main
+from trainers.process import TrainerDied
 
 
 def make_row(index=0, prompt="user: 1+1\nassistant: ", completion="2", weight=1.0):
@@ -34,6 +40,28 @@ def store_rows(store, rows):
     return store.build(ArtifactSpec(stage="select", version=1, settings=settings), make)[0]
 
 
+class _Silent:
+    def send(self, event, **content):
+        pass
+
+
+def _work_until_killed(job, point):
+    """In the process that dies."""
+    faults._TARGET, _, faults._COUNT = point.partition(":")
+    worker_main.work(job, _Silent())
+
+
+def _run_until_killed(launch, follow, warm=None, *, point):
+    """As `run_worker`, in a process forked from one that has its imports done and no threads."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([f"trainers.{kind}_training" for kind in ("sft", "dpo", "grpo")])
+    process = context.Process(target=_work_until_killed, args=(launch.job, point))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    raise TrainerDied(f"killed at {point}")
+
+
 class Bench:
     """Trains into a store of its own; by default inside this process, which saves the imports."""
 
@@ -55,6 +83,13 @@ class Bench:
                 follow({"event": event, **content})
 
         worker_main.work(launch.job, Reports())
+
+    def killed_at(self, point, config, rows, store="cut"):
+        """Train in a process that is killed at a crash point, and see it die."""
+        with self._patch.context() as patch:
+            patch.setattr(stage, "run_worker", partial(_run_until_killed, point=point))
+            with pytest.raises(TrainerDied, match=f"killed at {point}"):
+                self.train(config, rows, store=store)
 
     def inputs(self, store, rows, **changes):
         inputs = stage.TrainInputs(

@@ -1,0 +1,95 @@
+"""What is shown of a run; its artifacts are made by hand, without a flow."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from flows.config import dump_config, load_config
+from flows.report import print_runs, show
+from ratchet.errors import InputError
+from ratchet.identity import ArtifactSpec
+from ratchet.ledger import Entry, Place, Run
+from ratchet.store import Store
+
+sys.path.insert(0, str(Path(__file__).parent))
+from world import write_config, write_recording
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    config = write_config(tmp_path / "world.toml", write_recording(tmp_path / "recording.jsonl"))
+    return Run.create(Store(tmp_path / "store"), "old", dump_config(load_config(config)))
+
+
+def record(run: Run, place: Place, **metrics: Any) -> None:
+    """An artifact of that stage with these metrics, in store and ledger."""
+    settings = {"kind": "sft", "step": place.step}
+    spec = ArtifactSpec(stage=place.stage, version=1, settings=settings)
+    artifact, reused = run.store.build(spec, lambda _: metrics)
+    run.record(
+        Entry(
+            step=place.step,
+            iteration=place.iteration,
+            stage=place.stage,
+            identity=artifact.identity,
+            fingerprint=artifact.fingerprint,
+            reused=reused,
+            seconds=0.1,
+        )
+    )
+
+
+def outgrow(run: Run) -> None:
+    """The run's config gets a setting that this version does not know."""
+    path = run.path / "run.json"
+    stored = json.loads(path.read_text())
+    stored["config"]["sampler"]["setting_of_old"] = 1
+    path.write_text(json.dumps(stored))
+
+
+def test_a_run_whose_config_no_longer_parses_is_shown_where_its_gates_decided(
+    run: Run, tmp_path: Path
+) -> None:
+    record(run, Place(0, "select"), rows=7)
+    record(run, Place(0, "train"), rows=7)
+    record(run, Place(0, "gate"), promoted=True, reason="better")
+    record(run, Place(1, "sample"), completions=96, tokens=1000)
+    outgrow(run)
+    first, second = show(run)["iterations"]
+    assert (first["promoted"], first["reason"], first["train_rows"]) == (True, "better", 7)
+    assert (second["promoted"], second["reason"], second["sampled"]) == (False, "not finished", 96)
+    console = Console(file=(tmp_path / "shown.txt").open("w"), width=132)
+    print_runs(run.store.root, [run], console)
+    console.file.close()
+    assert "old" in (tmp_path / "shown.txt").read_text()
+
+
+def test_only_why_nothing_was_trained_needs_the_config(run: Run) -> None:
+    record(run, Place(0, "filter"), accepted=0)
+    record(run, Place(0, "select"), rows=0)
+    (iteration,) = show(run)["iterations"]
+    assert iteration["reason"] == "nothing trained: 0 accepted, 0 sft rows, min_rows=1"
+    outgrow(run)
+    with pytest.raises(InputError, match="setting_of_old"):
+        show(run)
+
+
+def test_a_link_of_the_chain_keeps_its_name_and_a_guards_evaluation_is_left_out(run: Run) -> None:
+    for name in ("select", "train"):
+        record(run, Place(0, name), rows=3)
+        record(run, Place(0, name, "dpo"), rows=2)
+    interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+    record(run, Place(0, "eval"), **interval)
+    record(run, Place(0, "eval", "gsm8k"), **interval)
+    record(run, Place(None, "test", "base"), **interval)
+    shown = show(run)
+    (iteration,) = shown["iterations"]
+    assert set(iteration["artifacts"]) == {"select", "train", "select/dpo", "train/dpo", "eval"}
+    assert [training["trained"] for training in iteration["trainings"]] == [True, True]
+    assert shown["test"] == {"base": interval, "final": None}
