@@ -26,6 +26,11 @@ def funnel_lines(row: Mapping[str, Any]) -> Iterator[str]:
     for training in row["trainings"]:
         fates = counted(training["fates"] or training["groups"])
         yield f"  {training['kind'] + ' rows':<26} {training['rows']:>8,}    {fates}".rstrip()
+        if training["best_step"] is not None:
+            yield (
+                f"  {training['kind']}: weights of step {training['best_step']}, by the loss on "
+                f"rows held out; {training['steps']} steps trained"
+            )
     if row["verifier"]:
         yield f"  verifier: {_verifier(row['verifier'])}"
 

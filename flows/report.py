@@ -102,11 +102,14 @@ def _trainings(
     for step, entry in entries.items():
         manifest = manifests[step]
         if entry.iteration == index and entry.stage == "select" and manifest:
+            trained = replace(entry.place, stage="train").step
             found.append(
                 {
                     "kind": manifest.settings["kind"],
                     "rows": manifest.metrics["rows"],
-                    "trained": replace(entry.place, stage="train").step in entries,
+                    "trained": trained in entries,
+                    "steps": _metric(manifests.get(trained), "steps"),
+                    "best_step": _metric(manifests.get(trained), "best_step", None),
                     "fates": manifest.metrics.get("fates", {}),
                     "groups": manifest.metrics.get("groups", {}),
                 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,20 +13,18 @@ from accelerate.utils import gather_object  # type: ignore[import-untyped]
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback
 
-from ratchet.faults import crash_point
 from ratchet.files import read_json, write_json
 from trainers import early_stopping, optimizer_state
 from trainers.batches import BatchSplit, shared
 from trainers.plan import Plan
 from trainers.process import TrainingDiverged
 from trainers.rows_config import EarlyStopping
+from trainers.step_reports import LOSS, StepReports
 from trainers.worker import Reporting
 
-_REPORT_SECONDS = 0.2
 _SAVED = "ratchet.json"
 """Written into a saved state when the state is whole; holds the history up to there."""
 
-LOSS = "train_loss"
 _LOST = 2.0
 """Times the loss of guessing, above which weights that began below it are lost."""
 
@@ -56,7 +53,7 @@ class PlannedTrainer(Trainer):  # type: ignore[misc]
         self._step_values: dict[str, torch.Tensor | float] = defaultdict(float)
         self.carried: Path | None = None
         """An optimizer's state to go on from."""
-        callbacks: list[TrainerCallback] = [_Reporter(self, reports)]
+        callbacks: list[TrainerCallback] = [StepReports(self, reports)]
         if stopping:
             callbacks.append(early_stopping.StopEarly(stopping))
         super().__init__(**arguments, callbacks=callbacks)
@@ -95,7 +92,7 @@ class PlannedTrainer(Trainer):  # type: ignore[misc]
         """Stop where tokens have become less likely than by guessing, and by far."""
         if self.NLL is None:
             return
-        first, *_, last = (float(self.history[self.NLL][at]) for at in (0, -1))
+        first, last = (float(self.history[self.NLL][at]) for at in (0, -1))
         vocabulary = self.model.config.get_text_config().vocab_size
         guessing = self.largest_weight * math.log(vocabulary)
         if first <= _LOST * guessing < last:
@@ -213,30 +210,3 @@ class _FixedOrder(Sampler[int]):
 
     def __len__(self) -> int:
         return len(self._order)
-
-
-class _Reporter(TrainerCallback):  # type: ignore[misc]
-    """Tells the parent how far the training is, a few times a second."""
-
-    def __init__(self, trainer: PlannedTrainer, reports: Reporting) -> None:
-        self._trainer = trainer
-        self._reports = reports
-        self._tokens = 0
-        self._last = 0.0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._tokens = sum(self._trainer.tokens(step) for step in range(state.global_step))
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        crash_point("train_step")
-        total = self._trainer.plan.steps
-        self._tokens += self._trainer.tokens(state.global_step - 1)
-        is_last = state.global_step == total
-        if not state.is_world_process_zero or not (is_last or self._is_due()):
-            return
-        self._last = time.monotonic()
-        done, loss = state.global_step, float(self._trainer.history[LOSS][-1])
-        self._reports.send("step", done=done, total=total, tokens=self._tokens, loss=loss)
-
-    def _is_due(self) -> bool:
-        return time.monotonic() - self._last >= _REPORT_SECONDS

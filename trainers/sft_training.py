@@ -16,9 +16,10 @@ from trainers.checkpoints import load_model, load_tokenizer, peft_config
 from trainers.config import SftConfig
 from trainers.held_out import split_rows
 from trainers.plan import Plan, make_plan
-from trainers.planned_trainer import LOSS, PlannedTrainer
+from trainers.planned_trainer import PlannedTrainer
 from trainers.sft_rows import Example, encode_rows
 from trainers.stage import TrainJob
+from trainers.step_reports import LOSS
 from trainers.training import make_repeatable, read_rows, train_and_save, trl_settings
 from trainers.worker import Reporting
 

@@ -28,6 +28,7 @@ kind = "sft"
 max_steps = 2
 batch_size = 4
 learning_rate = 1e-4
+early_stopping = { every_steps = 1 }
 [[trainer]]
 kind = "dpo"
 max_steps = 2
@@ -84,8 +85,12 @@ def test_sft_then_dpo_are_two_artifacts_and_the_second_starts_from_the_first(wor
         for name in ("train", "train/dpo")
     ]
     assert manifests[1]["inputs"]["start"] == manifests[0]["fingerprint"]
+    assert (sft["steps"], dpo["steps"]) == (2, 2)
+    assert sft["best_step"] in (1, 2)
+    assert dpo["best_step"] is None
     told = world.ratchet("show", "chain").stdout
     assert "dpo rows" in told
+    assert f"sft: weights of step {sft['best_step']}" in told
 
 
 def test_grpo_keeps_each_rewards_value(world: World) -> None:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from ratchet.config import (
     Config,
+    Later,
     NotIdentity,
     apply_overrides,
     identity_settings,
@@ -69,3 +70,15 @@ def test_a_missing_or_broken_file_is_an_error(tmp_path: Path) -> None:
     broken.write_text("a = ")
     with pytest.raises(InputError, match="no valid TOML"):
         read_toml(broken)
+
+
+class Grown(Config):
+    """A class with a field that came later."""
+
+    size: int = 1
+    extra: Annotated[int | None, Later()] = None
+
+
+def test_a_later_setting_is_no_part_of_the_identity_until_it_is_used() -> None:
+    assert identity_settings(Grown()) == {"size": 1}
+    assert identity_settings(Grown(extra=2)) == {"size": 1, "extra": 2}

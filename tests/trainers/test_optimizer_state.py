@@ -58,7 +58,7 @@ def test_cut_and_gone_on_with_it_ends_with_equal_weights(bench, tiny, monkeypatc
             raise ConnectionAbortedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("trainers.planned_trainer.crash_point", cut)
+        patch.setattr("trainers.step_reports.crash_point", cut)
         with pytest.raises(ConnectionAbortedError):
             bench.train(make_config(save_steps=2), make_rows(), store="b", start=start)
     bench.steps.clear()
