@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from filters.base import FilterContext
 from filters.build import settings_of
+from filters.custom import CustomConfig, load_custom
 from filters.decontamination import DecontaminationConfig
 from flows.config import BENCHMARK, RunConfig, stored_config
 from ratchet.policy import base_policy
 from ratchet.problem_set import ProblemSet, check_disjoint, load_set
 from ratchet.store import Store
 from samplers.config import engine_identity
+from trainers.config import GrpoConfig
 from trainers.environment import check_environment
+from trainers.reward_config import CustomReward
+from trainers.reward_process import RewardProcess
 
 
 def problem_sets(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
@@ -42,6 +47,19 @@ def _benchmarks(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
     return {name: load_set(store, name, s) for name, s in zip(names, sources, strict=True)}
 
 
+def _check_user_code(config: RunConfig) -> None:
+    """Load what the user brings, so that a wrong name is told before a token is spent."""
+    for rule in config.filters:
+        settings_of(rule)
+        if isinstance(rule, CustomConfig):
+            load_custom(rule, FilterContext(problems={}))
+    for trainer in config.trainer:
+        rewards = trainer.rewards if isinstance(trainer, GrpoConfig) else ()
+        for reward in rewards:
+            if isinstance(reward, CustomReward):
+                RewardProcess(reward).close()
+
+
 def preflight(tables: dict[str, Any], name: str, store: Store) -> None:
     """Find what the user must mend before Prefect and the engine are started.
 
@@ -51,8 +69,7 @@ def preflight(tables: dict[str, Any], name: str, store: Store) -> None:
     config = stored_config(tables, name)
     base_policy(config.model)
     engine_identity(config.engine)
-    for rule in config.filters:
-        settings_of(rule)
+    _check_user_code(config)
     for trainer in config.trainer:
         check_environment(trainer)
     problem_sets(config, store)

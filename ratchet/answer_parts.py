@@ -29,8 +29,6 @@ _MATRIX = re.compile(
     r"\\begin\{([pbBvV]?(?:small)?matrix|array)\}(?:\{[^{}]*\})?(.*?)\\end\{\1\}", re.DOTALL
 )
 _ROW_END = re.compile(r"\\\\|\\cr(?![A-Za-z])")
-_ANY_OPEN = re.compile(r"[(\[{]|\\langle")
-_PAIR = {"(": ")", "[": "]", "{": "}"}
 _UNION = re.compile(r"\\cup(?![A-Za-z])|(?<=[)\]])U(?=[(\[])")
 _LESS = r"(<|\\le(?![a-zA-Z]))"
 _MORE = r"(>|\\ge(?![a-zA-Z]))"

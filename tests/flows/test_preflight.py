@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from flows.config import RunConfig, load_config
-from flows.preflight import problem_sets
+from flows.config import RunConfig, dump_config, load_config
+from flows.preflight import preflight, problem_sets
 from ratchet.errors import InputError
 from ratchet.store import Store
 
@@ -41,3 +42,44 @@ def test_a_guard_that_holds_trains_problems_is_refused(tmp_path: Path) -> None:
 def test_a_guard_cannot_take_the_place_of_another_set(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="guards need names of their own"):
         with_guard(tmp_path, "dev", name)
+
+
+OWN = """
+class Known:
+    def mark(self, problem, completion):
+        return None
+
+def known(batch):
+    return [1.0] * len(batch)
+"""
+FILTER = 'filters=[{{kind="custom", path="own_code:{name}"}}]'
+REWARD = 'trainer={{kind="grpo", rewards=[{{kind="custom", name="own", path="own_code:{name}"}}]}}'
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "told"),
+    [
+        (FILTER, "Known", None),
+        (FILTER, "Unknown", "filter 'custom': own_code:Unknown can't be loaded"),
+        (FILTER, "known", "own_code:known raised TypeError when built"),
+        (REWARD, "known", None),
+        (REWARD, "unknown", "reward 'own': own_code:unknown can't be loaded"),
+    ],
+)
+def test_a_users_code_is_loaded_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, name: str, told: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_code", raising=False)
+    (tmp_path / "own_code.py").write_text(OWN)
+    path = write_config(tmp_path / "world.toml", write_recording(tmp_path / "recording.jsonl"))
+    changes = [setting.format(name=name), 'selection={kind="grpo"}'][
+        : 2 if "grpo" in setting else 1
+    ]
+    tables = dump_config(load_config(path, changes))
+    store = Store(tmp_path / "store")
+    if told is None:
+        preflight(tables, "run", store)
+    else:
+        with pytest.raises(InputError, match=re.escape(told)):
+            preflight(tables, "run", store)
