@@ -99,14 +99,14 @@ def test_another_name_shares_every_artifact(world: World) -> None:
 CUTS = [
     "sample/before_rename:2",
     "filter/before_rename:1",
-    "train/before_manifest:1",
-    "eval/before_manifest:3",
     "engine_step:2",
     "train_step:2",
     pytest.param("sample/after_rename:4", marks=pytest.mark.slow),
     pytest.param("sample/before_manifest:1", marks=pytest.mark.slow),
     pytest.param("select/before_manifest:1", marks=pytest.mark.slow),
+    pytest.param("train/before_manifest:1", marks=pytest.mark.slow),
     pytest.param("eval/before_rename:3", marks=pytest.mark.slow),
+    pytest.param("eval/before_manifest:3", marks=pytest.mark.slow),
     pytest.param("gate/after_rename:2", marks=pytest.mark.slow),
 ]
 

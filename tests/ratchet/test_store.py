@@ -1,6 +1,5 @@
 import errno
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -90,44 +89,63 @@ def test_a_part_torn_before_the_manifest_is_made_again(tmp_path: Path) -> None:
 
 
 CRASH = """
-import sys
+import json, os, sys
 from pathlib import Path
+import pyarrow.fs, pyarrow.parquet
+from ratchet import faults
 from ratchet.identity import ArtifactSpec
 from ratchet.records import SftRow
 from ratchet.store import Store
 
-def make(out):
-    for index in range(3):
-        if out.finished_part(index) is None:
-            print("made", index, flush=True)
-            row = SftRow(problem_id=f"p{index}", attempt=0, prompt="", completion=str(index))
-            out.write_part(index, [row], SftRow)
-    return {}
+def build(root):
+    made = []
+    def make(out):
+        for index in range(3):
+            if out.finished_part(index) is None:
+                made.append(index)
+                row = SftRow(problem_id=f"p{index}", attempt=0, prompt="", completion=str(index))
+                out.write_part(index, [row], SftRow)
+        return {}
+    spec = ArtifactSpec(stage="demo", version=1, settings={}, inputs={})
+    artifact, _ = Store(root).build(spec, make)
+    return [artifact.fingerprint, made]
 
-spec = ArtifactSpec(stage="demo", version=1, settings={}, inputs={})
-artifact, _ = Store(Path(sys.argv[1])).build(spec, make)
-print("fingerprint", artifact.fingerprint, flush=True)
+def fork(root, crash_at):
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        faults._TARGET, _, faults._COUNT = crash_at.partition(":")
+        os.write(writer, json.dumps(build(root)).encode())
+        os._exit(0)
+    os.close(writer)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with os.fdopen(reader) as told:
+        return code, json.loads(told.read() or "null")
+
+pyarrow.Table.from_pylist([{"a": 1}])
+for name, point in json.loads(sys.argv[2]):
+    root = Path(sys.argv[1], name)
+    code, _ = fork(root, point)
+    finished = len(list(root.glob("artifacts/*/part-*.parquet")))
+    print(json.dumps([point, code, finished, *fork(root, "")[1]]), flush=True)
 """
-
-
-def run_crash(store: Path, crash_at: str | None) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, **({"RATCHET_CRASH_AT": crash_at} if crash_at else {})}
-    command = [sys.executable, "-c", CRASH, str(store)]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+"""Each build is a process of its own, forked from one that has its imports done; pyarrow imports
+pandas at its first table."""
 
 
 def test_sigkill_at_every_write_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    whole = run_crash(tmp_path / "whole", None).stdout.splitlines()[-1]
     points = [f"{name}:{n}" for name in ("before_rename", "after_rename") for n in range(1, 8)]
-    for number, point in enumerate([*points, "before_manifest:1"]):
-        store = tmp_path / str(number)
-        cut = run_crash(store, point)
-        assert cut.returncode == -9, point
-        finished = len(list(store.glob("artifacts/*/part-*.parquet")))
-        after = run_crash(store, None).stdout.splitlines()
-        assert after[-1] == whole, point
-        assert sum(line.startswith("made") for line in after) in (3 - finished, 0), point
-        assert not list(store.rglob("*.tmp")), point
+    wanted = ["", *points, "before_manifest:1"]
+    named = json.dumps([(str(number), point) for number, point in enumerate(wanted)])
+    command = [sys.executable, "-c", CRASH, str(tmp_path), named]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    whole, *cuts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert whole[1] == 0
+    assert [cut[0] for cut in cuts] == wanted[1:]
+    for point, code, finished, fingerprint, made in cuts:
+        assert code == -9, point
+        assert fingerprint == whole[3], point
+        assert len(made) in (3 - finished, 0), point
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_a_second_process_waits_and_uses_what_the_first_made(tmp_path: Path) -> None:

@@ -172,17 +172,20 @@ def test_identity_follows_what_can_change_a_completion(replay: do_sample.SampleI
     assert do_sample.spec(warmer, replay).identity != base
 
 
+@pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=pytest.mark.slow)])
 def test_no_finished_shard_is_sampled_again_after_the_engine_was_killed(
     tmp_path: Path,
-    vllm_client: EngineClient,
+    engine: str,
+    request: pytest.FixtureRequest,
     vllm_config: EngineConfig,
     policies: dict[str, Policy],
 ) -> None:
     import os
     import signal
 
+    client: EngineClient = request.getfixturevalue(f"{engine}_client")
     problems = make_problems(40)
-    inputs = make_inputs(vllm_client, vllm_config, problems, policies["one"])
+    inputs = make_inputs(client, vllm_config, problems, policies["one"])
     recorder = inputs.completer
     assert isinstance(recorder, Recorder)
     config = DoSampleConfig(group_size=4, shard_size=32, max_tokens=16)
@@ -192,8 +195,8 @@ def test_no_finished_shard_is_sampled_again_after_the_engine_was_killed(
     def kill(problem: Problem, completions: list[Completion]) -> None:
         nonlocal kill_at
         kill_at -= 1
-        if kill_at == 0 and vllm_client.pid:
-            os.kill(vllm_client.pid, signal.SIGKILL)
+        if kill_at == 0 and client.pid:
+            os.kill(client.pid, signal.SIGKILL)
 
     with pytest.raises(EngineDied, match="SIGKILL"):
         sample(store, replace(inputs, on_group=kill), config)

@@ -213,6 +213,7 @@ def test_a_model_that_is_not_there_is_the_users_error(tmp_path: Path) -> None:
         answers(client, missing)
 
 
+@pytest.mark.slow
 def test_an_engine_argument_that_vllm_refuses_is_the_users_error(
     vllm_config: VllmEngineConfig, policies: dict[str, Policy], tmp_path: Path
 ) -> None:

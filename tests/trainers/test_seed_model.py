@@ -85,7 +85,7 @@ def test_the_seed_model_was_trained_on_no_problem_of_the_demo(split, seed):
 
 
 def test_the_model_is_weak_but_not_hopeless(model, tokenizer):
-    problems = generate("dev", 150, Recipe().levels, seed=3)
+    problems = generate("dev", 100, Recipe().levels, seed=3)
     completions = seed_model.greedy_completions(model, tokenizer, problems)
     share = seed_model.accuracy_by_level(problems, completions)[0]
     assert 0.2 < share < 0.55
@@ -112,7 +112,7 @@ def test_accuracy_counts_the_last_boxed_number():
 
 def test_a_seed_model_is_made_from_nothing(tmp_path):
     recipe = Recipe(num_problems=40, steps=2, batch_size=4, warmup_steps=1)
-    accuracy = seed_model.make_seed_model(recipe, tmp_path, num_dev=6)
+    accuracy = seed_model.make_seed_model(recipe, tmp_path, num_dev=2)
     assert set(accuracy) == {0, *recipe.levels}
     again = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert again.num_parameters() < 1_000_000

@@ -158,7 +158,7 @@ def test_apply_is_the_step_s_own_arithmetic():
 
 
 def test_splits_share_no_abstract_problem_whatever_the_seeds_and_limits():
-    draws = [(seed, limits) for seed in (0, 1, 99) for limits in (Limits(), WIDE)]
+    draws = [(seed, limits) for seed in (0, 99) for limits in (Limits(), WIDE)]
     keys = {split: set().union(*(draw_keys(split, *draw) for draw in draws)) for split in SPLITS}
     for i, split in enumerate(SPLITS):
         for other in SPLITS[i + 1 :]:
