@@ -112,7 +112,7 @@ def test_accuracy_counts_the_last_boxed_number():
 
 def test_a_seed_model_is_made_from_nothing(tmp_path):
     recipe = Recipe(num_problems=40, steps=2, batch_size=4, warmup_steps=1)
-    accuracy = seed_model.make_seed_model(recipe, tmp_path, num_dev=2)
+    accuracy = seed_model.make_seed_model(recipe, tmp_path, num_dev=6)
     assert set(accuracy) == {0, *recipe.levels}
     again = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert again.num_parameters() < 1_000_000
