@@ -50,6 +50,7 @@ def timed_run(store: Path, url: str, seed: int) -> float:
 
 def measure(seed: int = 0) -> dict[str, Any]:
     """Wall seconds, own work, overhead as a share of the wall, and engine starts."""
+    os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
     from prefect.settings import PREFECT_API_URL
     from prefect.testing.utilities import prefect_test_harness
 
