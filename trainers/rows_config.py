@@ -15,7 +15,7 @@ class EarlyStopping(Config):
 
     The rows are held out of the training rows, problem by problem; the dev problems decide the gate
     and must not decide when to stop as well. For rows that another wrote, and for DPO: the policy's
-    own completions are about as likely as can be before the first step, so there it stops too early.
+    own completions are as likely as they get before the first step, so there it stops too early.
     """
 
     held_out: float = Field(default=0.1, gt=0, le=0.5)
