@@ -116,16 +116,7 @@ class Session:
         known = self.run.entries().get(place.step)
         if known and known.identity == artifact.identity and reused:
             return
-        entry = Entry(
-            step=place.step,
-            iteration=place.iteration,
-            stage=place.stage,
-            identity=artifact.identity,
-            fingerprint=artifact.fingerprint,
-            reused=reused,
-            seconds=round(seconds, 3),
-        )
-        self.run.record(entry)
+        self.run.record(Entry.of(place, artifact, reused, round(seconds, 3)))
 
 
 def passes_with_time(_task: Any, _run: TaskRun, state: State[Any]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ratchet.errors import InputError
 from ratchet.files import read_json, write_json
-from ratchet.store import Store
+from ratchet.store import Artifact, Store
 
 STAGES = ("sample", "filter", "select", "train", "eval", "gate")
 """What an iteration does, in order; `select` and `gate` are the cheap ends of filter and eval."""
@@ -53,6 +53,19 @@ class Entry:
     fingerprint: str
     reused: bool
     seconds: float
+
+    @classmethod
+    def of(cls, place: Place, artifact: Artifact, reused: bool, seconds: float) -> Entry:
+        """The line that says that `artifact` stands at `place`."""
+        return cls(
+            step=place.step,
+            iteration=place.iteration,
+            stage=place.stage,
+            identity=artifact.identity,
+            fingerprint=artifact.fingerprint,
+            reused=reused,
+            seconds=seconds,
+        )
 
     @property
     def place(self) -> Place:

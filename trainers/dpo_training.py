@@ -30,13 +30,12 @@ from trainers.checkpoints import (
 from trainers.config import DpoConfig
 from trainers.dpo_loss import PairLogps, PairLosses, pair_losses
 from trainers.dpo_rows import Pair, encode_pairs
-from trainers.held_out import split_rows
-from trainers.plan import Plan, make_plan
+from trainers.plan import Plan
 from trainers.planned_trainer import PlannedTrainer
 from trainers.reference import Reference
 from trainers.stage import TrainJob
 from trainers.tokens import IGNORED
-from trainers.training import make_repeatable, read_rows, train_and_save, trl_settings
+from trainers.training import make_repeatable, plan_rows, train_and_save, trl_settings
 from trainers.worker import Reporting
 
 
@@ -57,13 +56,7 @@ def build_trainer(config: DpoConfig, job: TrainJob, reports: Reporting) -> Plann
     """The trainer before its first step, the reference computed."""
     policy = Policy(**job.start)
     tokenizer = load_tokenizer(policy)
-    rows = split_rows(read_rows(job, DpoRow, tokenizer), config.early_stopping, job.seed)
-    plan = make_plan(
-        config,
-        encode_pairs(tokenizer, rows.trained, config.max_length),
-        job,
-        encode_pairs(tokenizer, rows.held_out, config.max_length),
-    )
+    plan = plan_rows(config, job, tokenizer, DpoRow, encode_pairs)
     own = {
         "max_length": None,
         # The reference is computed with dropout off; an adapter's own is the only one asked for.

@@ -12,18 +12,20 @@ from ratchet.identity import derive_seed
 from ratchet.records import DpoRow, SftRow
 from trainers.rows_config import EarlyStopping
 
-RowT = TypeVar("RowT", SftRow, DpoRow)
+SplitRowT = TypeVar("SplitRowT", SftRow, DpoRow)
 
 
 @dataclass(frozen=True, slots=True)
-class Split(Generic[RowT]):
+class Split(Generic[SplitRowT]):
     """Training rows, and those held out; no problem has rows in both."""
 
-    trained: Sequence[RowT]
-    held_out: Sequence[RowT]
+    trained: Sequence[SplitRowT]
+    held_out: Sequence[SplitRowT]
 
 
-def split_rows(rows: Sequence[RowT], stopping: EarlyStopping | None, seed: int) -> Split[RowT]:
+def split_rows(
+    rows: Sequence[SplitRowT], stopping: EarlyStopping | None, seed: int
+) -> Split[SplitRowT]:
     """Hold out all rows of a share of the problems, drawn by `seed`; at least one problem.
 
     Raises:

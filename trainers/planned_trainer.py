@@ -92,10 +92,10 @@ class PlannedTrainer(Trainer):  # type: ignore[misc]
         """Stop where tokens have become less likely than by guessing, and by far."""
         if self.NLL is None:
             return
-        first, last = (float(self.history[self.NLL][at]) for at in (0, -1))
         vocabulary = self.model.config.get_text_config().vocab_size
         guessing = self.largest_weight * math.log(vocabulary)
-        if first <= _LOST * guessing < last:
+        last = float(self.history[self.NLL][-1])
+        if last > _LOST * guessing and float(self.history[self.NLL][0]) <= _LOST * guessing:
             self._stop_at(
                 last, f" a token, where guessing among all tokens would come to {guessing:.2f}"
             )

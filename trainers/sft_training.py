@@ -14,13 +14,12 @@ from ratchet.policy import Policy
 from ratchet.records import SftRow
 from trainers.checkpoints import load_model, load_tokenizer, peft_config
 from trainers.config import SftConfig
-from trainers.held_out import split_rows
-from trainers.plan import Plan, make_plan
+from trainers.plan import Plan
 from trainers.planned_trainer import PlannedTrainer
 from trainers.sft_rows import Example, encode_rows
 from trainers.stage import TrainJob
 from trainers.step_reports import LOSS
-from trainers.training import make_repeatable, read_rows, train_and_save, trl_settings
+from trainers.training import make_repeatable, plan_rows, train_and_save, trl_settings
 from trainers.worker import Reporting
 
 
@@ -34,13 +33,7 @@ def train(config: SftConfig, job: TrainJob, reports: Reporting) -> None:
     policy = Policy(**job.start)
     make_repeatable(job.seed)
     tokenizer = load_tokenizer(policy)
-    rows = split_rows(read_rows(job, SftRow, tokenizer), config.early_stopping, job.seed)
-    plan = make_plan(
-        config,
-        encode_rows(tokenizer, rows.trained, config.max_length),
-        job,
-        encode_rows(tokenizer, rows.held_out, config.max_length),
-    )
+    plan = plan_rows(config, job, tokenizer, SftRow, encode_rows)
     own = {
         "max_length": None,
         "dataset_kwargs": {"skip_prepare_dataset": True},

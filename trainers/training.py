@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,8 @@ from ratchet.records import DpoRow, GrpoRow, SftRow, from_table
 from trainers import early_stopping, optimizer_state
 from trainers.base_config import TrainerBase
 from trainers.checkpoints import compute_dtype, save_checkpoint
-from trainers.plan import Plan
+from trainers.held_out import SplitRowT, split_rows
+from trainers.plan import Plan, Trainable, make_plan
 from trainers.planned_trainer import PlannedTrainer, saved_state
 from trainers.rows_config import RowsConfig
 from trainers.stage import TrainJob
@@ -33,6 +34,7 @@ def holds_device() -> bool:
 
 
 TrainRowT = TypeVar("TrainRowT", SftRow, DpoRow, GrpoRow)
+PlannedT = TypeVar("PlannedT", bound=Trainable)
 
 
 def read_rows(job: TrainJob, row_type: type[TrainRowT], tokenizer: Any) -> list[TrainRowT]:
@@ -44,6 +46,31 @@ def read_rows(job: TrainJob, row_type: type[TrainRowT], tokenizer: Any) -> list[
     rows = [row for path in job.rows for row in from_table(pq.read_table(path), row_type)]
     check_prompts(tokenizer, rows, job.prompt_tokens)
     return rows
+
+
+Encode = Callable[[Any, Sequence[SplitRowT], int], tuple[Sequence[PlannedT], int]]
+"""(tokenizer, rows, max_length) -> tokenized rows, and how many were dropped as too long."""
+
+
+def plan_rows(
+    config: RowsConfig,
+    job: TrainJob,
+    tokenizer: Any,
+    row_type: type[SplitRowT],
+    encode: Encode[SplitRowT, PlannedT],
+) -> Plan[PlannedT]:
+    """The plan of a training on the job's rows, some held out where it may stop early.
+
+    Raises:
+        InputError: if the rows can't make a training.
+    """
+    rows = split_rows(read_rows(job, row_type, tokenizer), config.early_stopping, job.seed)
+    return make_plan(
+        config,
+        encode(tokenizer, rows.trained, config.max_length),
+        job,
+        encode(tokenizer, rows.held_out, config.max_length),
+    )
 
 
 def make_repeatable(seed: int) -> None:

@@ -32,17 +32,7 @@ def record(run: Run, place: Place, **metrics: Any) -> None:
     settings = {"kind": "sft", "step": place.step}
     spec = ArtifactSpec(stage=place.stage, version=1, settings=settings)
     artifact, reused = run.store.build(spec, lambda _: metrics)
-    run.record(
-        Entry(
-            step=place.step,
-            iteration=place.iteration,
-            stage=place.stage,
-            identity=artifact.identity,
-            fingerprint=artifact.fingerprint,
-            reused=reused,
-            seconds=0.1,
-        )
-    )
+    run.record(Entry.of(place, artifact, reused, seconds=0.1))
 
 
 def outgrow(run: Run) -> None:
