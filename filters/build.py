@@ -17,6 +17,7 @@ from filters.length import Length, LengthConfig
 from filters.orm import OrmConfig
 from filters.repetition import Repetition, RepetitionConfig
 from ratchet.config import identity_settings
+from ratchet.decontaminate import MEASURE_VERSION
 
 
 def build_filter(config: FilterConfig, context: FilterContext) -> Filter | None:  # noqa: C901
@@ -51,8 +52,10 @@ def build_filter(config: FilterConfig, context: FilterContext) -> Filter | None:
 
 
 def settings_of(config: FilterConfig) -> dict[str, Any]:
-    """What of a filter can change a verdict, a user's own code included."""
+    """What of a filter can change a verdict, with the version of the code that it rests on."""
     settings = identity_settings(config)
     if isinstance(config, CustomConfig):
         settings["source"] = source_digest(config)
+    if isinstance(config, DecontaminationConfig):
+        settings["measure"] = MEASURE_VERSION
     return settings

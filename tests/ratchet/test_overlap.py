@@ -35,9 +35,64 @@ def test_one_template_with_other_numbers_is_no_overlap() -> None:
     assert find_overlaps(make_problems(LONG), make_problems(other)) == []
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is $2+3$?", "What is $2-3$?"),
+        ("Solve $x<3$ for $x$.", "Solve $x>3$ for $x$."),
+        ("What is the value of $-5$?", "What is the value of $5$?"),
+        (r"Solve $x \leq 3$ for $x$.", "Solve $x < 3$ for $x$."),
+        ("Compute $2^3$ now", r"Compute $2 \cdot 3$ now"),
+        (r"Compute $\frac{2}{3}$ now", r"Compute $2 \cdot 3$ now"),
+        (
+            "What is the smallest $n$ such that all the roots of $z^4 - z^2 + 1 = 0$ are found?",
+            "What is the smallest $n$ such that all the roots of $z^4 + z^2 + 1 = 0$ are found?",
+        ),
+    ],
+)
+def test_other_signs_are_another_problem(one: str, other: str) -> None:
+    assert find_overlaps(make_problems(one), make_problems(other)) == []
+    assert find_overlaps(make_problems(one), make_problems(one)) != []
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "Tom has twenty-five pens\u00a0and \u200bbuys\n2 more; is 27 > 25.0?",
+        r"TOM has $25$ pens and buys \textbf{two} more; is $27\gt 25$",
+        "Tom has 25 pens and buys two more; is twenty seven ＞ 25?",
+    ],
+)
+def test_number_words_odd_spacing_and_latex_are_seen_through(spelling: str) -> None:
+    (found,) = find_overlaps(
+        make_problems("Tom has 25 pens and buys 2 more; is 27 > 25?"), make_problems(spelling)
+    )
+    assert (found.kind, found.share) == ("text", 1.0)
+
+
+def test_a_short_problem_in_a_long_one_is_found_whichever_set_it_is_in() -> None:
+    short = make_problems("Red pens cost 3 dollars. How many can Tom buy?", "Solve $x+2=3$.")
+    long = make_problems(
+        f"{LONG}. Red pens cost 3 dollars. How many can Tom buy? Say how, and then tell Ann.",
+        "First think of a number. Now solve $x + 2 = 3$ with it, and tell your friends why so.",
+        prefix="q",
+    )
+    found = [(o.id_a, o.id_b, o.kind, o.share) for o in find_overlaps(short, long)]
+    assert found == [("p0", "q0", "ngram", 1.0), ("p1", "q1", "ngram", 1.0)]
+    turned = [(o.id_a, o.id_b, o.kind, o.share) for o in find_overlaps(long, short)]
+    assert turned == [("q0", "p0", "ngram", 1.0), ("q1", "p1", "ngram", 1.0)]
+
+
+def test_every_problem_of_the_first_set_that_overlaps_is_told_once() -> None:
+    twins = make_problems(LONG, LONG.upper(), "Something else altogether is asked for here.")
+    found = find_overlaps(twins, make_problems(LONG, LONG, prefix="q"))
+    assert [(o.id_a, o.id_b) for o in found] == [("p0", "q0"), ("p1", "q0")]
+
+
 def test_ngrams_must_come_from_one_problem() -> None:
     words = LONG.split()
-    halves = make_problems(" ".join(words[:12]), " ".join(words[5:]))
+    more = "and so on until nothing at all is left of what there was before it"
+    halves = make_problems(" ".join(words[:12]) + more, more + " ".join(words[5:]))
     assert find_overlaps(halves, make_problems(LONG), threshold=0.8) == []
 
 
