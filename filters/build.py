@@ -18,6 +18,7 @@ from filters.orm import OrmConfig
 from filters.repetition import Repetition, RepetitionConfig
 from ratchet.config import identity_settings
 from ratchet.decontaminate import MEASURE_VERSION
+from ratchet.shape import BOXES_VERSION
 
 
 def build_filter(config: FilterConfig, context: FilterContext) -> Filter | None:  # noqa: C901
@@ -58,4 +59,6 @@ def settings_of(config: FilterConfig) -> dict[str, Any]:
         settings["source"] = source_digest(config)
     if isinstance(config, DecontaminationConfig):
         settings["measure"] = MEASURE_VERSION
+    if isinstance(config, FormatConfig) and config.boxed != "any":
+        settings["boxes"] = BOXES_VERSION
     return settings
