@@ -16,7 +16,7 @@ from ratchet.sources import load_problems, source_fingerprint
 from ratchet.sources.config import ProblemSource
 from ratchet.store import Artifact, Store, Workspace
 
-VERSION = 2
+VERSION = 3
 _SHARD = 4096
 _SHOWN = 5
 

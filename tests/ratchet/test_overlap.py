@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ratchet.overlap import find_overlaps
+from ratchet.plain_words import plain_words
 from ratchet.records import Problem
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -98,6 +101,35 @@ def test_ngrams_must_come_from_one_problem() -> None:
 
 def test_decimal_numbers_are_one_word() -> None:
     assert find_overlaps(make_problems("It is 1.5 long"), make_problems("It is 1 5 long")) == []
+
+
+@settings(max_examples=80, deadline=None)
+@given(*[st.lists(st.text("ab +", max_size=14), max_size=4)] * 2)
+def test_overlaps_are_those_of_brute_force_in_both_directions(
+    texts_a: list[str], texts_b: list[str]
+) -> None:
+    a, b = make_problems(*texts_a), make_problems(*texts_b, prefix="q")
+    wanted = {
+        (one.problem_id, other.problem_id)
+        for one in a
+        for other in b
+        if is_held(one.problem, other.problem) or is_held(other.problem, one.problem)
+    }
+    found = {(o.id_a, o.id_b) for o in find_overlaps(a, b, ngram=3, threshold=0.7)}
+    assert found <= wanted
+    assert {id_a for id_a, _ in found} == {id_a for id_a, _ in wanted}
+    turned = find_overlaps(b, a, ngram=3, threshold=0.7)
+    assert {o.id_a for o in turned} == {id_b for _, id_b in wanted}
+
+
+def is_held(problem: str, text: str) -> bool:
+    """The measure in few words, for 3-grams and a threshold of 0.7."""
+    wanted, words = plain_words(problem), plain_words(text)
+    if wanted == words:
+        return bool(wanted)
+    runs = {tuple(wanted[at : at + 3]) for at in range(len(wanted) - 2)}
+    held = runs & {tuple(words[at : at + 3]) for at in range(len(words) - 2)}
+    return bool(runs) and len(held) >= max(0.7 * len(runs) - 1e-9, min(len(runs), 3))
 
 
 def test_impossible_settings_are_refused() -> None:
