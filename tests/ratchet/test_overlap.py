@@ -10,7 +10,6 @@ from ratchet.overlap import find_overlaps
 from ratchet.plain_words import plain_words
 from ratchet.records import Problem
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 LONG = "Tom buys 3 red pens and 4 blue pens in the old shop and pays with a note of 20 dollars"
 
 
@@ -137,14 +136,20 @@ def test_impossible_settings_are_refused() -> None:
         find_overlaps([], [], threshold=0.0)
 
 
-def test_gsm8k_train_and_test_do_not_overlap_and_are_compared_in_seconds() -> None:
-    sets = []
-    for split in ("train", "test"):
-        path = DATA / f"gsm8k_{split}.parquet"
-        if not path.exists():
-            pytest.skip(f"{path} is not there")
-        rows = pq.read_table(path).to_pylist()
-        sets.append(make_problems(*(row["question"] for row in rows), prefix=split))
+def real_problems(data: Path, name: str, column: str, prefix: str) -> list[Problem]:
+    rows = pq.read_table(data / name).column(column).to_pylist()
+    return make_problems(*rows, prefix=prefix)
+
+
+def test_gsm8k_train_and_test_do_not_overlap_and_are_compared_in_seconds(shared_data: Path) -> None:
+    train = real_problems(shared_data, "gsm8k_train.parquet", "question", "train")
+    test = real_problems(shared_data, "gsm8k_test.parquet", "question", "test")
     started = time.process_time()
-    assert find_overlaps(*sets) == []
+    assert find_overlaps(train, test) == []
     assert time.process_time() - started < 3
+
+
+def test_maths_natural_near_duplicates_are_one_in_a_hundred(shared_data: Path) -> None:
+    train = real_problems(shared_data, "math_train.parquet", "problem", "train")
+    test = real_problems(shared_data, "math_test.parquet", "problem", "test")
+    assert 70 <= len(find_overlaps(train, test)) <= 90
