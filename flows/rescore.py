@@ -13,6 +13,7 @@ from typing import Any
 
 from filters import selection
 from filters import stage as filter_stage
+from flows import sets_report
 from flows.config import RunConfig, Training, stored_config
 from flows.funnel_report import counted
 from flows.lineage import artifact_of
@@ -21,7 +22,8 @@ from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
 from ratchet.answers import Grader
 from ratchet.config import apply_overrides, read_toml
 from ratchet.errors import InputError
-from ratchet.ledger import Entry, Run
+from ratchet.ledger import Entry, Place, Run
+from ratchet.problem_set import ProblemSet, load_set
 from ratchet.records import DpoRow, GrpoRow, SftRow
 from ratchet.store import Artifact
 
@@ -59,8 +61,7 @@ def _unchangeable(config: RunConfig) -> dict[str, Any]:
 def rescore(run: Run, config: RunConfig) -> list[dict[str, Any]]:
     """For each iteration the funnel and the rows, before and after."""
     before = stored_config(run.config, run.name)
-    sets = problem_sets(before, run.store)
-    own = {name: sets[name] for name in before.sources()}
+    own = _own_sets(run, before)
     sampled = [entry for entry in run.entries().values() if entry.stage == "sample"]
     if not sampled:
         raise InputError(f"run {run.name!r} has sampled nothing yet; ratchet resume {run.name}")
@@ -71,6 +72,16 @@ def rescore(run: Run, config: RunConfig) -> list[dict[str, Any]]:
         }
         made = _Rescoring(run, sides, grader)
         return [made.iteration(entry) for entry in sampled]
+
+
+def _own_sets(run: Run, config: RunConfig) -> dict[str, ProblemSet]:
+    """The run's sets as it sampled them: all of train, if it is from before overlap was dropped."""
+    sets = problem_sets(config, run.store)
+    own = {name: sets[name] for name in config.sources()}
+    dropped = Place(None, sets_report.STAGE, "train").step in run.entries()
+    if own["train"].overlap and not dropped:
+        own["train"] = load_set(run.store, "train", config.problems.train)
+    return own
 
 
 @dataclass(frozen=True)

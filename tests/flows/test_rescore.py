@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.config import dump_config, load_config
+from flows.config import dump_config, load_config, stored_config
+from flows.preflight import problem_sets
 from flows.rescore import changed_config, rescore
 from ratchet.identity import ArtifactSpec
 from ratchet.ledger import Entry, Place, Run
@@ -18,12 +19,18 @@ from tests.filters.builders import make_completion
 sys.path.insert(0, str(Path(__file__).parent))
 from world import SIZES, problems, write_config, write_recording
 
+MANY = "problems.max_dropped=0.5"
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """A run that has sampled one right completion of each problem."""
-    config = write_config(tmp_path / "world.toml", write_recording(tmp_path / "recording.jsonl"))
-    run = Run.create(Store(tmp_path / "store"), "run", dump_config(load_config(config)))
+    return sampled(tmp_path)
+
+
+def sampled(folder: Path, *settings: str) -> Run:
+    """A run that has sampled one right completion of each train problem."""
+    config = write_config(folder / "world.toml", write_recording(folder / "recording.jsonl"))
+    run = Run.create(Store(folder / "store"), "run", dump_config(load_config(config, settings)))
     spec = ArtifactSpec(stage="sample", version=1, settings={})
 
     def make(out: Workspace) -> dict[str, int]:
@@ -55,3 +62,13 @@ def test_a_side_is_compared_with_its_own_benchmarks_only(run: Run) -> None:
     plain = 'filters=[{kind="orm"}, {kind="decontamination"}]'
     (rescored,) = rescore(run, changed_config(run, [plain], None))
     assert rescored["after"]["reasons"]["decontamination"] == {"clean": SIZES["train"]}
+
+
+def test_a_run_from_before_overlap_was_dropped_is_judged_on_all_that_it_sampled(
+    tmp_path: Path,
+) -> None:
+    run = sampled(tmp_path, 'problems.dev.split="train"', "problems.dev.size=2", MANY)
+    kept = problem_sets(stored_config(run.config, "run"), run.store)["train"]
+    assert len(kept.problems) < SIZES["train"]
+    (rescored,) = rescore(run, changed_config(run, [], None))
+    assert rescored["after"]["accepted"] == SIZES["train"]
