@@ -17,6 +17,8 @@ from filters.length import Length, LengthConfig
 from filters.orm import OrmConfig
 from filters.repetition import Repetition, RepetitionConfig
 from ratchet.config import identity_settings
+from ratchet.decontaminate import MEASURE_VERSION
+from ratchet.shape import BOXES_VERSION
 
 
 def build_filter(config: FilterConfig, context: FilterContext) -> Filter | None:  # noqa: C901
@@ -51,8 +53,12 @@ def build_filter(config: FilterConfig, context: FilterContext) -> Filter | None:
 
 
 def settings_of(config: FilterConfig) -> dict[str, Any]:
-    """What of a filter can change a verdict, a user's own code included."""
+    """What of a filter can change a verdict, with the version of the code that it rests on."""
     settings = identity_settings(config)
     if isinstance(config, CustomConfig):
         settings["source"] = source_digest(config)
+    if isinstance(config, DecontaminationConfig):
+        settings["measure"] = MEASURE_VERSION
+    if isinstance(config, FormatConfig) and config.boxed != "any":
+        settings["boxes"] = BOXES_VERSION
     return settings

@@ -14,6 +14,8 @@ from ratchet.records import Problem
 from ratchet.sources.config import ProblemSource
 
 Text = Literal["problem", "completion"]
+BENCHMARK = "benchmark-"
+"""What the names of the sets begin with that decontamination filters bring as `benchmarks`."""
 
 
 class DecontaminationConfig(FilterBase):
@@ -42,7 +44,7 @@ class Decontamination:
     def __init__(self, config: DecontaminationConfig, context: FilterContext) -> None:
         """
         Raises:
-            InputError: if there is no benchmark, or `against` names one that isn't there.
+            InputError: if a benchmark that is named isn't there, or there is none at all.
         """
         self._check = config.check
         benchmarks = _chosen(config, context.benchmarks)
@@ -75,6 +77,12 @@ def _mark(reason: str, match: Match) -> Mark:
 def _chosen(
     config: DecontaminationConfig, benchmarks: Mapping[str, Sequence[Problem]]
 ) -> Mapping[str, Sequence[Problem]]:
+    given = [name for name in benchmarks if name.startswith(BENCHMARK)]
+    if len(given) < len(config.benchmarks):
+        raise InputError(
+            f"filter {config.label!r} names {len(config.benchmarks)} benchmarks, and {len(given)} "
+            "were loaded, so it would call clean what they hold; load all that filters name"
+        )
     names = config.against or tuple(benchmarks)
     if missing := [name for name in names if name not in benchmarks]:
         raise InputError(

@@ -26,6 +26,11 @@ class DifficultyConfig(FilterBase):
                 f"min_pass_rate={self.min_pass_rate} is above max_pass_rate={self.max_pass_rate}, "
                 "so every problem would be rejected"
             )
+        if (self.min_pass_rate, self.max_pass_rate) == (0.0, 1.0):
+            raise ValueError(
+                "without min_pass_rate or max_pass_rate every problem would be accepted; give one, "
+                "e.g. min_pass_rate=0.1, or leave the filter out"
+            )
         return self
 
 

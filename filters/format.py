@@ -20,6 +20,7 @@ class FormatConfig(FilterBase):
     finish_reasons: tuple[FinishReason, ...] = ("stop",)
     """How sampling may have ended; a completion cut off at its length limit teaches to ramble."""
     boxed: Literal["any", "at_least_one", "exactly_one"] = "any"
+    """How many `\\boxed{…}` there must be; one that is empty or never closed is none."""
     think: bool = False
     """One `<think>...</think>` at the start, and something after it."""
     tags: tuple[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], ...] = ()

@@ -11,18 +11,17 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from evals.config import EvalConfig, GateConfig, GuardConfig
 from filters.config import FilterConfig, check_filters
+from filters.decontamination import BENCHMARK
 from filters.orm import OrmConfig
 from filters.select_config import DpoSelection, GrpoSelection, SelectionConfig, SftSelection
 from filters.selection import check_selection
 from ratchet.config import Config, NotIdentity, apply_overrides, parse_config, read_toml
+from ratchet.disjoint import OnOverlap, OverlapRules
 from ratchet.policy import ModelConfig
 from ratchet.prompts import PromptConfig
 from ratchet.sources.config import ProblemSource
 from samplers.config import EngineConfig, SamplerConfig, check_params
 from trainers.config import TrainerConfig, at_iteration
-
-BENCHMARK = "benchmark-"
-"""What the names of sets begin with that decontamination filters name."""
 
 
 class ProblemSets(Config):
@@ -33,6 +32,20 @@ class ProblemSets(Config):
     test: ProblemSource
     overlap_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     """Share of a problem's 8-grams found in one problem of another set that counts as overlap."""
+    on_overlap: OnOverlap = "drop"
+    """What is done about problems that two sets share: `drop` leaves out of train what dev, test or
+    a guard holds, and out of dev what test holds; `stop` refuses the config; `allow` keeps them,
+    and every report says so."""
+    max_dropped: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    """Share of a set's problems beyond which `drop` stops instead."""
+
+    def overlap_rules(self) -> OverlapRules:
+        """The three settings on overlap."""
+        return OverlapRules(
+            on_overlap=self.on_overlap,
+            threshold=self.overlap_threshold,
+            max_dropped=self.max_dropped,
+        )
 
 
 class Guard(GuardConfig):

@@ -10,7 +10,6 @@ from prefect import flow
 from flows import stages
 from flows.config import stored_config
 from flows.display import Display
-from flows.preflight import problem_sets
 from flows.publish import publish_iteration, publish_outcome
 from flows.session import Session, Standing, open_session
 from flows.stage_inputs import Sets
@@ -31,7 +30,7 @@ def improve(config: dict[str, Any], name: str, store: str) -> bool:
 
 
 def _loop(session: Session) -> bool:
-    sets = problem_sets(session.config, session.store)
+    sets = stages.load_sets(session)
     base = incumbent = stages.stand(session, None, session.base, sets)
     since_promotion = 0
     for iteration in range(session.config.iterations):

@@ -8,6 +8,7 @@ from typing import Any
 
 from flows.config import RunConfig
 from flows.report import percent, show
+from flows.sets_report import overlap_lines
 from ratchet.ledger import Run
 from ratchet.policy import Policy
 
@@ -25,7 +26,7 @@ def model_card(run: Run, config: RunConfig, policy: Policy) -> str:
             "rejection sampling: completions of the model itself were verified, and what was "
             "accepted was trained on.",
             "",
-            *_data(config),
+            *_data(config, shown),
             "",
             *_results(shown, policy),
             "",
@@ -45,7 +46,7 @@ def _metadata(config: RunConfig, policy: Policy) -> Iterator[str]:
     yield ""
 
 
-def _data(config: RunConfig) -> Iterator[str]:
+def _data(config: RunConfig, shown: Mapping[str, Any]) -> Iterator[str]:
     yield "## Data"
     yield ""
     yield "| set | source | used for |"
@@ -53,6 +54,9 @@ def _data(config: RunConfig) -> Iterator[str]:
     uses = {"train": "sampled and trained on", "dev": "deciding", "test": "measured once"}
     for name, source in config.sources().items():
         yield f"| {name} | {_source(source.model_dump())} | {uses.get(name, 'guarding')} |"
+    for line in overlap_lines(shown["overlap"]):
+        yield ""
+        yield line
 
 
 def _source(source: Mapping[str, Any]) -> str:

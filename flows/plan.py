@@ -5,15 +5,19 @@ Nothing is sampled, trained or fetched: it works without network.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filters.selection import rows_per_problem
 from flows.config import RunConfig
+from flows.sets_report import overlap_lines
+from ratchet.coverage import coverage_warnings
+from ratchet.disjoint import check_shared, find_shared, overlap_summary
 from ratchet.ledger import Run
 from ratchet.policy import base_policy
-from ratchet.sources import is_local, load_problems
+from ratchet.sources import LoadedProblems, is_local, load_problems
 from ratchet.sources.config import ProblemSource
 from ratchet.store import MANIFEST, Store, load_manifest
 
@@ -30,12 +34,19 @@ class Forecast:
 
 def plan(config: RunConfig, store: Store | None, name: str) -> dict[str, Any]:
     """The plan as one JSON object."""
-    sizes = {name: _size(source) for name, source in config.sources().items()}
+    problems = _problems(config)
+    overlap = _overlap(config, problems)
+    sizes = {
+        name: _size(source, problems.get(name), overlap.get(name))
+        for name, source in config.sources().items()
+    }
     return {
         "name": name,
         "model": _model(config),
         "engine": config.engine.kind,
         "problems": sizes,
+        "overlap": overlap,
+        "warnings": coverage_warnings({name: each.problems for name, each in problems.items()}),
         "per_iteration": _per_iteration(config, sizes),
         "iterations": config.iterations,
         "patience": config.patience,
@@ -44,16 +55,37 @@ def plan(config: RunConfig, store: Store | None, name: str) -> dict[str, Any]:
     }
 
 
-def _size(source: ProblemSource) -> dict[str, Any]:
+def _problems(config: RunConfig) -> dict[str, LoadedProblems]:
+    """The sets that can be read without network."""
+    sources = config.sources().items()
+    return {name: load_problems(source) for name, source in sources if is_local(source)}
+
+
+def _overlap(config: RunConfig, loaded: Mapping[str, LoadedProblems]) -> dict[str, Any]:
+    """What the sets share, of those that are here.
+
+    Raises:
+        InputError: where a run would be refused for it.
+    """
+    rules = config.problems.overlap_rules()
+    problems = {name: each.problems for name, each in loaded.items()}
+    shared = find_shared(problems, rules.threshold)
+    check_shared(shared, {name: len(each) for name, each in problems.items()}, rules)
+    return {name: overlap_summary(problems[name], pairs, rules) for name, pairs in shared.items()}
+
+
+def _size(
+    source: ProblemSource, loaded: LoadedProblems | None, overlap: Mapping[str, Any] | None
+) -> dict[str, Any]:
     described: dict[str, Any] = {"kind": source.kind, "split": getattr(source, "split", None)}
-    if not is_local(source):
+    if loaded is None:
         return {
             **described,
             "count": getattr(source, "limit", None),
             "note": "fetched from the hub",
         }
-    loaded = load_problems(source)
-    return {**described, "count": len(loaded.problems), "skipped": dict(loaded.skipped)}
+    count = overlap["problems"] if overlap else len(loaded.problems)
+    return {**described, "count": count, "skipped": dict(loaded.skipped)}
 
 
 def _model(config: RunConfig) -> dict[str, Any]:
@@ -132,6 +164,8 @@ def describe(planned: dict[str, Any]) -> str:
         lines.append(
             f"{name:<9} {count} problems, {size['kind']} {size['split'] or ''}{note}{skipped}"
         )
+    lines += [f"overlap   {line}" for line in _overlap_told(planned)]
+    lines += [f"warning   {warning}" for warning in planned["warnings"]]
     lines.append("each iteration")
     lines.append(
         f"  sample  {_count(each['sampled_completions'])} completions, "
@@ -147,6 +181,15 @@ def describe(planned: dict[str, Any]) -> str:
         f"finished  {len(done)} steps: {', '.join(done)}" if done else "finished  nothing yet"
     )
     return "\n".join(lines)
+
+
+def _overlap_told(planned: dict[str, Any]) -> list[str]:
+    """What the sets share; a set that is not here yet is compared when the run starts."""
+    here = list(overlap_lines(planned["overlap"]))
+    absent = [name for name, size in planned["problems"].items() if "note" in size]
+    if absent:
+        return [*here, f"not compared yet: {', '.join(absent)}"]
+    return here or ["none found"]
 
 
 def _count(value: int | None) -> str:

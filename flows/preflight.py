@@ -7,10 +7,11 @@ from typing import Any
 from filters.base import FilterContext
 from filters.build import settings_of
 from filters.custom import CustomConfig, load_custom
-from filters.decontamination import DecontaminationConfig
-from flows.config import BENCHMARK, RunConfig, stored_config
+from filters.decontamination import BENCHMARK, DecontaminationConfig
+from flows.config import RunConfig, stored_config
+from ratchet.disjoint import keep_apart
 from ratchet.policy import base_policy
-from ratchet.problem_set import ProblemSet, check_disjoint, load_set
+from ratchet.problem_set import ProblemSet, load_set
 from ratchet.store import Store
 from samplers.config import engine_identity
 from trainers.config import GrpoConfig
@@ -25,17 +26,14 @@ def problem_sets(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
     A guard may share problems with dev or test, which train nothing, but not with train.
 
     Raises:
-        InputError: if a set can't be read, is empty, or shares problems with another.
+        InputError: if a set can't be read, is empty, or shares more with another than it may.
     """
     sets = {name: load_set(store, name, source) for name, source in config.sources().items()}
-    apart = [("train", "dev", "test"), *(("train", guard.name) for guard in config.guards)]
-    for names in apart:
-        some = {name: sets[name] for name in names}
-        check_disjoint(store, some, config.problems.overlap_threshold)
-    return {**sets, **_benchmarks(config, store)}
+    apart = keep_apart(store, sets, config.problems.overlap_rules())
+    return {**apart, **benchmarks(config, store)}
 
 
-def _benchmarks(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
+def benchmarks(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
     """What decontamination filters name beside dev, test and guards; train may overlap it."""
     sources = [
         source

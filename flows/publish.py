@@ -8,6 +8,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.report import percent, show
 from flows.session import Session
+from flows.sets_report import overlap_lines
 
 
 def _key(*parts: object) -> str:
@@ -60,6 +61,7 @@ def publish_outcome(session: Session) -> None:
             f"| {row['iteration']} | {row['sampled']} | {row['accepted']} | {row['train_rows']} "
             f"| {percent(row['dev'])} | {mark}: {row['reason']} |"
         )
+    lines += ["", *(f"{line}  " for line in overlap_lines(shown["overlap"]))]
     test = shown["test"]
     lines += ["", f"Test: base {percent(test['base'])}, final {percent(test['final'])}."]
     create_markdown_artifact(key=_key(session.run.name, "outcome"), markdown="\n".join(lines))

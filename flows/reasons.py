@@ -29,6 +29,8 @@ _WORDS = {
     "finish_length": "it stopped at its length limit",
     "no_boxed": "it has no \\boxed{{}}",
     "several_boxed": "it has several \\boxed{{}}",
+    "unclosed_boxed": "its \\boxed{{ is never closed",
+    "empty_boxed": "its \\boxed{{}} is empty",
     "no_think": "it has no <think>...</think>",
     "several_think": "it has several <think> blocks",
     "text_before_think": "it says something before <think>",

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from flows.config import stored_config
 from flows.funnel_report import funnel_lines, verifier_audit
+from flows.sets_report import overlap_lines, shown_overlaps
 from ratchet.ledger import Entry, Place, Run, reached_iterations
 from ratchet.store import MANIFEST, Manifest, Store, load_manifest
 
@@ -39,6 +40,7 @@ def show(run: Run) -> dict[str, Any]:
         "reason": status["reason"],
         "engine_starts": status["engine_starts"],
         "wall_seconds": status["wall_seconds"],
+        "overlap": shown_overlaps(entries, manifests),
         "base": {"dev": measured("eval")},
         "iterations": [
             _iteration(index, entries, manifests, run) for index in reached_iterations(entries)
@@ -167,6 +169,8 @@ def print_run(shown: Mapping[str, Any], console: Console | None = None) -> None:
         counts = (str(row[key]) for key in ("iteration", "sampled", "accepted", "train_rows"))
         table.add_row(*counts, percent(row["dev"]), f"{mark}: {row['reason']}")
     console.print(table)
+    for line in overlap_lines(shown["overlap"]):
+        console.print(line, markup=False)
     for row in shown["iterations"]:
         for line in funnel_lines(row):
             console.print(line, markup=False)

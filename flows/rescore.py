@@ -7,20 +7,23 @@ run itself, its ledger and its decisions stay as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filters import selection
 from filters import stage as filter_stage
+from flows import sets_report
 from flows.config import RunConfig, Training, stored_config
 from flows.funnel_report import counted
 from flows.lineage import artifact_of
-from flows.preflight import problem_sets
+from flows.preflight import benchmarks, problem_sets
 from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
 from ratchet.answers import Grader
 from ratchet.config import apply_overrides, read_toml
 from ratchet.errors import InputError
-from ratchet.ledger import Entry, Run
+from ratchet.ledger import Entry, Place, Run
+from ratchet.problem_set import ProblemSet, load_set
 from ratchet.records import DpoRow, GrpoRow, SftRow
 from ratchet.store import Artifact
 
@@ -58,24 +61,43 @@ def _unchangeable(config: RunConfig) -> dict[str, Any]:
 def rescore(run: Run, config: RunConfig) -> list[dict[str, Any]]:
     """For each iteration the funnel and the rows, before and after."""
     before = stored_config(run.config, run.name)
-    sets = problem_sets(before, run.store)
+    own = _own_sets(run, before)
     sampled = [entry for entry in run.entries().values() if entry.stage == "sample"]
     if not sampled:
         raise InputError(f"run {run.name!r} has sampled nothing yet; ratchet resume {run.name}")
     with Grader() as grader:
-        made = _Rescoring(run, before, config, sets, grader)
+        sides = {
+            name: _Side(each, {**own, **benchmarks(each, run.store)})
+            for name, each in (("before", before), ("after", config))
+        }
+        made = _Rescoring(run, sides, grader)
         return [made.iteration(entry) for entry in sampled]
+
+
+def _own_sets(run: Run, config: RunConfig) -> dict[str, ProblemSet]:
+    """The run's sets as it sampled them: all of train, if it is from before overlap was dropped."""
+    sets = problem_sets(config, run.store)
+    own = {name: sets[name] for name in config.sources()}
+    dropped = Place(None, sets_report.STAGE, "train").step in run.entries()
+    if own["train"].overlap and not dropped:
+        own["train"] = load_set(run.store, "train", config.problems.train)
+    return own
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two configs, with the run's sets and the benchmarks that its own filters name."""
+
+    config: RunConfig
+    sets: Sets
 
 
 class _Rescoring:
     """The two configs on one run's completions."""
 
-    def __init__(
-        self, run: Run, before: RunConfig, after: RunConfig, sets: Sets, grader: Grader
-    ) -> None:
+    def __init__(self, run: Run, sides: Mapping[str, _Side], grader: Grader) -> None:
         self._run = run
-        self._configs = {"before": before, "after": after}
-        self._sets = sets
+        self._sides = sides
         self._grader = grader
 
     def iteration(self, sampled: Entry) -> dict[str, Any]:
@@ -90,30 +112,31 @@ class _Rescoring:
             "completions": completions.manifest.rows,
         }
         rows = {}
-        for side, config in self._configs.items():
-            judged = self._judge(config, completions, sampled.iteration)
+        for name, side in self._sides.items():
+            judged = self._judge(side, completions, sampled.iteration)
             metrics = judged.verdicts.metrics
-            found[side] = {key: metrics[key] for key in ("accepted", "funnel", "reasons")}
-            rows[side] = {
-                training.label: self._select(config, training, judged, sampled.iteration)
-                for training in config.trainings()
+            found[name] = {key: metrics[key] for key in ("accepted", "funnel", "reasons")}
+            rows[name] = {
+                training.label: self._select(side, training, judged, sampled.iteration)
+                for training in side.config.trainings()
             }
         return {**found, "rows": _differences(rows["before"], rows["after"])}
 
-    def _judge(self, config: RunConfig, completions: Artifact, iteration: int | None) -> Judged:
+    def _judge(self, side: _Side, completions: Artifact, iteration: int | None) -> Judged:
         redo = self._run.redo_count(iteration, "filter")
-        inputs = filter_inputs(config, self._sets, completions, self._grader, redo)
+        filters = side.config.filters
+        inputs = filter_inputs(side.config, side.sets, completions, self._grader, redo)
         verdicts, _ = self._run.store.build(
-            filter_stage.spec(config.filters, inputs),
-            lambda out: filter_stage.run(config.filters, inputs, out),
+            filter_stage.spec(filters, inputs),
+            lambda out: filter_stage.run(filters, inputs, out),
         )
         return Judged(completions, verdicts)
 
     def _select(
-        self, config: RunConfig, training: Training, judged: Judged, iteration: int | None
+        self, side: _Side, training: Training, judged: Judged, iteration: int | None
     ) -> set[tuple[str, ...]]:
         redo = self._run.redo_count(iteration, "select")
-        inputs = select_inputs(config, self._sets, judged, redo)
+        inputs = select_inputs(side.config, side.sets, judged, redo)
         rows, _ = self._run.store.build(
             selection.spec(training.selection, inputs),
             lambda out: selection.run(training.selection, inputs, out),

@@ -111,6 +111,10 @@ class Session:
         self._record(place, artifact, reused, time.monotonic() - started)
         return artifact
 
+    def note(self, place: Place, artifact: Artifact) -> None:
+        """Record what was made before the stages."""
+        self._record(place, artifact, reused=True, seconds=0.0)
+
     def _record(self, place: Place, artifact: Artifact, reused: bool, seconds: float) -> None:
         self.steps[place.step] = None
         known = self.run.entries().get(place.step)

@@ -9,7 +9,9 @@ from evals import gate as gate_stage
 from evals import stage as eval_stage
 from filters import selection
 from filters import stage as filter_stage
+from flows import sets_report
 from flows.config import Training
+from flows.preflight import problem_sets
 from flows.session import Session, Standing
 from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
 from ratchet.grading import GradingRules
@@ -20,6 +22,17 @@ from ratchet.records import Completion, Problem
 from ratchet.store import Artifact
 from samplers import do_sample
 from trainers import stage as train_stage
+
+
+def load_sets(session: Session) -> Sets:
+    """The config's problem sets; what they share is told first, and recorded."""
+    sets = problem_sets(session.config, session.store)
+    for name, each in sets.items():
+        if each.overlap:
+            session.note(Place(None, sets_report.STAGE, name), each.artifact)
+    for line in sets_report.start_lines(sets):
+        session.display.line(line)
+    return sets
 
 
 def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Artifact:

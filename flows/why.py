@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from filters.selection import row_type
+from flows import sets_report
 from flows.config import RunConfig, stored_config
 from flows.lineage import artifact_of
 from flows.reasons import in_words
@@ -40,6 +41,7 @@ def why(run: Run, problem_id: str) -> dict[str, Any]:
             "reference_answer": problem.reference_answer,
             "solution": problem.solution,
         },
+        "overlap": _overlap(run, entries, name, problem_id),
         "iterations": [
             _iteration(run, config, entries, entry, problem_id)
             for entry in entries.values()
@@ -67,6 +69,18 @@ def _find(run: Run, config: RunConfig, problem_id: str) -> tuple[str, Problem]:
         f"run {run.name!r} has no problem {problem_id!r} among its {len(known)}; near: "
         f"{', '.join(near)}"
     )
+
+
+def _overlap(run: Run, entries: Mapping[str, Entry], name: str, problem_id: str) -> list[str]:
+    """Where other sets hold it, or nearly so, and what came of that."""
+    entry = entries.get(Place(None, sets_report.STAGE, name).step)
+    summary = artifact_of(run, entry).metrics if entry else {"overlaps": []}
+    return [
+        f"{'dropped' if summary['on_overlap'] == 'drop' else 'kept'}: {pair['held_by']} holds it "
+        f"as {pair['other_id']} ({pair['kind']}, share {pair['share']:.2f})"
+        for pair in summary["overlaps"]
+        if pair["problem_id"] == problem_id
+    ]
 
 
 def _rows(artifact: Artifact, kind: type[RowT], problem_id: str) -> list[RowT]:
@@ -163,6 +177,7 @@ def describe(story: Mapping[str, Any], *, full: bool) -> str:
         f"problem {problem['problem_id']} of {story['set']}",
         *_indented(problem["problem"], full),
         f"reference answer: {problem['reference_answer']}",
+        *story["overlap"],
     ]
     for iteration in story["iterations"]:
         lines.append(f"iteration {iteration['iteration']}: {len(iteration['group'])} completions")

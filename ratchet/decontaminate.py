@@ -1,7 +1,9 @@
-"""Does a text hold a benchmark's problem? Word n-grams of plain words, hashed and indexed.
+"""Does a text hold a problem? Word n-grams of plain words, hashed and indexed.
 
-The measure is the share of the problem's n-grams that the text holds, so a problem inside a long
-text is found as well as one alone. A few changed words cost at most `ngram` n-grams each.
+The one measure of overlap, for the texts that decontamination looks at and for the problems of two
+sets (`ratchet.overlap`). It is the share of the problem's n-grams that the text holds, so a problem
+inside a long text is found as well as one alone. A few changed words cost at most `ngram` n-grams
+each.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import numpy.typing as npt
 from ratchet.plain_words import plain_words
 from ratchet.records import Problem
 
+MEASURE_VERSION = 2
+"""Raised when the same texts begin to share more, or less."""
 DEFAULT_NGRAM = 5
 DEFAULT_THRESHOLD = 0.35
 """With 5-grams, a name that was changed in three places of 30 words still leaves this much."""
@@ -27,7 +31,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The benchmark problem that a text holds most of.
+    """A benchmark problem that a text holds, or holds most of.
 
     `share` is the part of its n-grams that the text holds; `is_held` says whether that is enough.
     """
@@ -85,7 +89,7 @@ class BenchmarkIndex:
         self._ngram = ngram
         self._names: list[tuple[str, str]] = []
         self._numbers: dict[str, int] = {}
-        self._wholes: dict[int, int] = {}
+        self._wholes: dict[int, list[int]] = {}
         texts = list(self._read(benchmarks))
         shorts = [words for words in texts if MIN_WORDS <= len(words) < ngram]
         self._short_sizes = sorted({len(words) for words in shorts})
@@ -111,9 +115,9 @@ class BenchmarkIndex:
         or all: one common phrase makes no overlap with a short problem. A problem of fewer words
         than `ngram` must stand in the text word for word.
         """
-        words = [self._numbers.get(word, 0) for word in plain_words(text)]
-        if (whole := self._wholes.get(hash(tuple(words)))) is not None:
-            return self._match(whole, 1.0, is_held=True)
+        words = self._words_of(text)
+        if wholes := self._wholes.get(hash(tuple(words))):
+            return self._match(wholes[0], 1.0, is_held=True)
         hits = self._hits(words)
         if not len(hits):
             return None
@@ -122,6 +126,21 @@ class BenchmarkIndex:
         enough = held >= self._needed
         best = int((shares + enough).argmax())
         return self._match(best, float(shares[best]), is_held=bool(enough[best]))
+
+    def held(self, text: str) -> list[Match]:
+        """Every problem that `text` holds, in the benchmarks' order."""
+        words = self._words_of(text)
+        wholes = self._wholes.get(hash(tuple(words)), [])
+        counts = np.bincount(self._hits(words), minlength=len(self._counts))
+        shares = {
+            int(row): float(counts[row] / self._counts[row])
+            for row in np.flatnonzero(counts >= self._needed)
+        }
+        shares |= dict.fromkeys(wholes, 1.0)
+        return [self._match(row, shares[row], is_held=True) for row in sorted(shares)]
+
+    def _words_of(self, text: str) -> list[int]:
+        return [self._numbers.get(word, 0) for word in plain_words(text)]
 
     def _read(self, benchmarks: Mapping[str, Sequence[Problem]]) -> Iterator[list[int]]:
         """Each problem as numbers of words, from 1; 0 is a word that no problem has."""
@@ -132,7 +151,7 @@ class BenchmarkIndex:
                     for word in plain_words(problem.problem)
                 ]
                 if words:
-                    self._wholes.setdefault(hash(tuple(words)), len(self._names))
+                    self._wholes.setdefault(hash(tuple(words)), []).append(len(self._names))
                 self._names.append((name, problem.problem_id))
                 yield words
 

@@ -13,8 +13,14 @@ from ratchet.answers import DEFAULT_POLICY, AnswerFormat, Grader, Policy
 from ratchet.records import Problem
 
 GoldReason = Literal[
-    "reference_empty", "reference_too_large", "reference_is_prose", "solution_disagrees"
+    "reference_empty",
+    "reference_is_null",
+    "reference_too_large",
+    "reference_is_prose",
+    "solution_disagrees",
 ]
+NULLS = frozenset(["nan", "<na>", "nat", "null"])
+"""How tables write a missing value as text, in lower case."""
 MAX_WORDS = 12
 """Words of a reference answer that a model may still be expected to give as they stand."""
 
@@ -58,6 +64,8 @@ def _check(
     reference = bare_reference(problem.reference_answer).strip()
     if not reference or not grader.compare(reference, reference, policy).startswith("equal"):
         return SetAside(problem.problem_id, "reference_empty", problem.reference_answer[:200])
+    if reference.lower() in NULLS:
+        return SetAside(problem.problem_id, "reference_is_null", reference)
     if why := refusal(reference):
         return SetAside(problem.problem_id, "reference_too_large", why)
     if len(reference.split()) > MAX_WORDS and reference.replace(" ", "").isalpha():

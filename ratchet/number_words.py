@@ -1,6 +1,6 @@
-"""Numbers in English words, as digits: `twenty - five` is 25, `a hundred and two` is 102.
+"""Numbers in English words, as digits: `twenty five` is 25, `a hundred and two` is 102.
 
-Words here are lower-case tokens; anything that is neither a word nor a number (a comma, a brace)
+Words here are lower-case tokens; anything that is neither a word nor a number (a comma, a sign)
 ends a number, so that "twenty, five" stays two.
 """
 

@@ -1,10 +1,9 @@
-"""Problem sets as artifacts, and the check that train, dev and test share nothing."""
+"""Problem sets as artifacts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from typing import Any
 
 from ratchet.answers import Grader
@@ -12,13 +11,12 @@ from ratchet.errors import InputError
 from ratchet.gold import check_gold, gold_metrics
 from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec
-from ratchet.overlap import Overlap, find_overlaps
 from ratchet.records import Problem
 from ratchet.sources import load_problems, source_fingerprint
 from ratchet.sources.config import ProblemSource
 from ratchet.store import Artifact, Store, Workspace
 
-VERSION = 2
+VERSION = 3
 _SHARD = 4096
 _SHOWN = 5
 
@@ -35,6 +33,11 @@ class ProblemSet:
     @property
     def fingerprint(self) -> str:
         return self.artifact.fingerprint
+
+    @property
+    def overlap(self) -> dict[str, Any] | None:
+        """What it shared with other sets (`ratchet.disjoint.overlap_summary`); None for nothing."""
+        return self.artifact.metrics if "overlaps" in self.artifact.metrics else None
 
     def by_id(self) -> dict[str, Problem]:
         return {problem.problem_id: problem for problem in self.problems}
@@ -64,14 +67,19 @@ def run(source: ProblemSource, out: Workspace) -> dict[str, Any]:
             f"none of the {len(aside)} problems can be graded: {gold_metrics(aside)}; "
             f"for example {aside[0].problem_id}: {aside[0].seen}"
         )
-    for index, start in enumerate(range(0, len(kept), _SHARD)):
-        out.write_part(index, kept[start : start + _SHARD], Problem)
+    write_problems(out, kept)
     return {
         "problems": len(kept),
         "skipped": dict(loaded.skipped),
         "set_aside": gold_metrics(aside),
         "set_aside_examples": [asdict(problem) for problem in aside[:_SHOWN]],
     }
+
+
+def write_problems(out: Workspace, problems: Sequence[Problem]) -> None:
+    """The parts of a set's artifact: the same problems make the same content."""
+    for index, start in enumerate(range(0, len(problems), _SHARD)):
+        out.write_part(index, problems[start : start + _SHARD], Problem)
 
 
 def load_set(store: Store, name: str, source: ProblemSource) -> ProblemSet:
@@ -87,46 +95,3 @@ def load_set(store: Store, name: str, source: ProblemSource) -> ProblemSet:
         problems=tuple(artifact.rows(Problem)),
         rules=GradingRules.of(source),
     )
-
-
-def check_disjoint(store: Store, sets: Mapping[str, ProblemSet], threshold: float) -> None:
-    """Stop before a token is spent if two sets share problems; the check is made once per content.
-
-    Raises:
-        InputError: with the pairs listed.
-    """
-    found: list[str] = []
-    for (name_a, a), (name_b, b) in combinations(sets.items(), 2):
-        overlaps = _overlaps(store, a, b, threshold)
-        if overlaps:
-            found.append(f"{name_a} and {name_b} share {len(overlaps)} problems:")
-            found += [f"  {o['id_a']} ~ {o['id_b']} ({o['kind']})" for o in overlaps[:_SHOWN]]
-            if len(overlaps) > _SHOWN:
-                found.append(f"  … and {len(overlaps) - _SHOWN} more")
-    if found:
-        raise InputError(
-            "problem sets overlap, so dev and test would measure memory:\n"
-            + "\n".join(found)
-            + "\nremove the listed problems from one set, or choose other splits"
-        )
-
-
-def _overlaps(store: Store, a: ProblemSet, b: ProblemSet, threshold: float) -> list[Any]:
-    check = ArtifactSpec(
-        stage="overlap",
-        version=VERSION,
-        settings={"threshold": threshold},
-        inputs={"a": a.fingerprint, "b": b.fingerprint},
-    )
-
-    def make(out: Workspace) -> dict[str, Any]:
-        pairs = find_overlaps(a.problems, b.problems, threshold=threshold)
-        return {"overlaps": [_plain(pair) for pair in pairs]}
-
-    artifact, _ = store.build(check, make)
-    overlaps: list[Any] = artifact.metrics["overlaps"]
-    return overlaps
-
-
-def _plain(pair: Overlap) -> dict[str, Any]:
-    return {"id_a": pair.id_a, "id_b": pair.id_b, "kind": pair.kind, "share": pair.share}

@@ -10,8 +10,11 @@ from typing import Literal
 
 import regex
 
+from ratchet.answer_boxes import boxes_of
 from ratchet.answer_extraction import AnswerFormat, extract_answer
 
+BOXES_VERSION = 2
+"""Raised when other texts begin to have the boxes that are asked for."""
 MAX_READ = 1_000_000
 """Characters of a completion that are looked at."""
 PATTERN_SECONDS = 1.0
@@ -20,6 +23,8 @@ PATTERN_SECONDS = 1.0
 ShapeFault = Literal[
     "no_boxed",
     "several_boxed",
+    "unclosed_boxed",
+    "empty_boxed",
     "no_think",
     "several_think",
     "text_before_think",
@@ -34,6 +39,7 @@ ShapeFault = Literal[
     "empty_reasoning",
 ]
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\}")
 _OPEN, _CLOSE = "<think>", "</think>"
 
 
@@ -115,10 +121,14 @@ def _between_tags_fault(
 def _boxed_fault(text: str, boxed: str) -> ShapeFault | None:
     if boxed == "any":
         return None
-    count = sum(1 for _ in _BOX.finditer(text))
-    if not count:
+    opened = sum(1 for _ in _BOX.finditer(text))
+    if not opened:
         return "no_boxed"
-    return "several_boxed" if boxed == "exactly_one" and count > 1 else None
+    if boxed == "exactly_one" and opened > 1:
+        return "several_boxed"
+    if boxes_of(text):
+        return None
+    return "empty_boxed" if _EMPTY_BOX.search(text) else "unclosed_boxed"
 
 
 def _pattern_fault(text: str, pattern: str | None) -> ShapeFault | None:

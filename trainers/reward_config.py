@@ -47,7 +47,7 @@ class FormatReward(RewardBase):
     kind: Literal["format"] = "format"
     name: Name = "format"
     style: Literal["boxed", "think", "xml_exact", "xml_soft"] = "boxed"
-    """`boxed`: 1 where there is a `\\boxed{`. `think`: 1 where it begins with one thought up to
+    """`boxed`: 1 where there is a `\\boxed{…}`. `think`: 1 where it begins with one thought up to
     `</think>` and goes on after it; the prompt may have the `<think>`. `xml_exact`: 1 where it is
     the `tags`, each once, in order and filled, and nothing else but space. `xml_soft`: the share of
     the opening and closing `tags` that occur exactly once, so that each one pays."""

@@ -18,13 +18,14 @@ from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec
 from ratchet.policy import Policy
 from ratchet.progress import Progress, Step, silent
+from ratchet.shape import BOXES_VERSION
 from ratchet.store import Artifact, Workspace
 from trainers.base_config import TrainerBase
 from trainers.batches import BatchSplit
 from trainers.config import DpoConfig, GrpoConfig, TrainerConfig
 from trainers.environment import check_environment
 from trainers.process import Launch, WarmWorker, find_devices, run_worker
-from trainers.reward_config import CustomReward, source_digest
+from trainers.reward_config import CustomReward, FormatReward, source_digest
 
 STAGE = "train"
 VERSIONS = {"sft": 1, "dpo": 1, "grpo": 2}
@@ -119,7 +120,9 @@ def _rewarding(config: TrainerConfig, rules: GradingRules) -> dict[str, Any]:
     if not isinstance(config, GrpoConfig):
         return {}
     custom = [reward for reward in config.rewards if isinstance(reward, CustomReward)]
+    boxes = any(isinstance(r, FormatReward) and r.style == "boxed" for r in config.rewards)
     return {
+        **({"boxes": BOXES_VERSION} if boxes else {}),
         "rules": rules.identity(),
         "reward_code": {reward.name: source_digest(reward) for reward in custom},
     }

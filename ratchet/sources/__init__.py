@@ -54,7 +54,7 @@ __all__ = [
     "source_fingerprint",
 ]
 
-LOADER_VERSION = 1
+LOADER_VERSION = 2
 """Raised when the same source begins to give other problems."""
 
 _GSM8K_HUB = ("openai/gsm8k", "main")
@@ -68,8 +68,8 @@ RowSource = Gsm8kSource | MathSource | Math500Source | FileSource | HubSource
 class LoadedProblems:
     """The problems of a source, and why rows of it are none: counts by reason.
 
-    Reasons: `no_answer`, `no_problem_text`. Rows that the source's own settings leave out (level,
-    subject, limit) are not counted.
+    Reasons: `no_answer` (NaN is none), `reference_not_text` (a list, say), `no_problem_text`. Rows
+    that the source's own settings leave out (level, subject, limit) are not counted.
     """
 
     problems: list[Problem]

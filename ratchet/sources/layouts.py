@@ -6,6 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from math import isfinite
+from types import NoneType
 from typing import Any
 
 from ratchet.answer_extraction import AnswerFormat, extract_answer, last_boxed
@@ -168,6 +171,8 @@ def to_problem(fields: Fields, origin: Origin, number: int) -> Problem | Unusabl
     """One row's fields as a problem, or why they are none."""
     if not _text(fields.problem).strip():
         return Unusable("no_problem_text")
+    if not isinstance(fields.answer, _ANSWER_TYPES):
+        return Unusable("reference_not_text")
     if not _text(fields.answer).strip():
         return Unusable("no_answer")
     return Problem(
@@ -182,7 +187,13 @@ def to_problem(fields: Fields, origin: Origin, number: int) -> Problem | Unusabl
     )
 
 
+_ANSWER_TYPES = (str, int, float, Decimal, NoneType)
+
+
 def _text(value: Any) -> str:
+    """A cell as text; nothing for None, and for the NaN that tables write in its place."""
+    if isinstance(value, (float, Decimal)) and not isfinite(value):
+        return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "" if value is None else str(value)

@@ -75,6 +75,13 @@ def test_a_filter_without_benchmarks_is_refused() -> None:
         Decontamination(DecontaminationConfig(), FilterContext(problems={}))
 
 
+def test_benchmarks_that_were_not_loaded_are_never_called_clean() -> None:
+    config = DecontaminationConfig.model_validate({"benchmarks": [{"kind": "math500"}]})
+    context = FilterContext(problems={}, benchmarks={"dev": [make_problem("d0", DEV)]})
+    with pytest.raises(InputError, match="names 1 benchmarks, and 0 were loaded"):
+        Decontamination(config, context)
+
+
 def test_further_benchmarks_are_sources() -> None:
     tables = {"kind": "decontamination", "benchmarks": [{"kind": "math500"}], "ngram": 6}
     config = parse_config(DecontaminationConfig, tables, "here")

@@ -32,3 +32,9 @@ def test_the_pass_rate_of_the_group_decides(
 def test_contradicting_bounds_are_refused() -> None:
     with pytest.raises(ValidationError, match="every problem would be rejected"):
         DifficultyConfig(min_pass_rate=0.9, max_pass_rate=0.1)
+
+
+def test_a_filter_without_bounds_would_accept_all_and_is_refused() -> None:
+    with pytest.raises(ValidationError, match="every problem would be accepted; give one"):
+        DifficultyConfig()
+    assert DifficultyConfig(max_pass_rate=0.9).min_pass_rate == 0.0

@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from filters.build import settings_of
 from filters.format import Format, FormatConfig
 from tests.filters.builders import CONTEXT, make_completion, make_problem
 
@@ -18,6 +19,10 @@ def reason(text: str, **settings: object) -> str:
         (r"\boxed{3} or \fbox{4}", {"boxed": "exactly_one"}, "several_boxed"),
         (r"\boxed{3} or \fbox{4}", {"boxed": "at_least_one"}, "well_formed"),
         ("so 3", {"boxed": "at_least_one"}, "no_boxed"),
+        (r"so \boxed{3", {"boxed": "exactly_one"}, "unclosed_boxed"),
+        (r"so \boxed{\frac{3}{4}", {"boxed": "at_least_one"}, "unclosed_boxed"),
+        (r"so \boxed{ }", {"boxed": "exactly_one"}, "empty_boxed"),
+        (r"\boxed{3} or \boxed{4", {"boxed": "exactly_one"}, "several_boxed"),
         ("<think>hm</think> 3", {"think": True}, "well_formed"),
         ("hm</think> 3", {"think": True}, "well_formed"),
         ("<think>hm 3", {"think": True}, "no_think"),
@@ -42,6 +47,11 @@ def reason(text: str, **settings: object) -> str:
 )
 def test_shapes(text: str, settings: dict[str, object], expected: str) -> None:
     assert reason(text, **settings) == expected
+
+
+def test_only_verdicts_that_look_at_boxes_are_made_again() -> None:
+    assert "boxes" not in settings_of(FormatConfig())
+    assert "boxes" in settings_of(FormatConfig(boxed="exactly_one"))
 
 
 def test_a_completion_that_was_cut_off_is_rejected_unless_asked_for() -> None:

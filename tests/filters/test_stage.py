@@ -205,7 +205,10 @@ def test_other_code_behind_the_same_path_is_another_filter(
     [
         ([{"kind": "orm"}, {"kind": "orm"}], "share the names"),
         ([{"kind": "orm", "mode": "mark"}], "require at least one"),
-        ([{"kind": "difficulty"}, {"kind": "orm"}], "is not before it"),
+        (
+            [{"kind": "difficulty", "max_pass_rate": 0.8}, {"kind": "orm"}],
+            "is not before it",
+        ),
         (
             [{"kind": "diversity", "by": "text", "scope": "set"}, {"kind": "orm"}],
             "must be the last filter",

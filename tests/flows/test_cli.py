@@ -124,8 +124,9 @@ def run_on(tmp_path: Path, train: list[dict[str, str]], dev: list[dict[str, str]
 
 def test_train_overlapping_dev_stops_before_a_token_is_spent(tmp_path: Path) -> None:
     message = run_on(tmp_path, make_rows(0), make_rows(6))
-    assert "train and dev share 2 problems" in message
-    assert "q6 ~ q6" in message
+    assert "train shares 2 of its 8 problems (25.0%) with dev" in message
+    assert "q6 ~ dev q6 (text, 1.00)" in message
+    assert "problems.max_dropped=0.05" in message
 
 
 def test_a_set_with_no_problem_is_refused(tmp_path: Path) -> None:

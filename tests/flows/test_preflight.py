@@ -34,7 +34,7 @@ def test_a_guard_may_hold_devs_problems_and_comes_after_the_three_sets(tmp_path:
 
 def test_a_guard_that_holds_trains_problems_is_refused(tmp_path: Path) -> None:
     config = with_guard(tmp_path, "train")
-    with pytest.raises(InputError, match="train and kept share"):
+    with pytest.raises(InputError, match="train shares 24 of its 24 problems"):
         problem_sets(config, Store(tmp_path / "store"))
 
 

@@ -99,13 +99,25 @@ def index(benchmarks: dict[str, list[Problem]]) -> BenchmarkIndex:
         ("one point two five, at this point", "1.25 at this point"),
         ("the twenty-fifth, 25th, second and eleventh", "the 25 th 25 th 2 nd and 11 th"),
         ("a man has zero hundreds", "a man has 0 hundreds"),
-        (r"\dfrac{3}{4} = \tfrac34 = \frac{3}{4} = 3/4", "3 4 3 4 3 4 3 4"),
-        (r"$\left( x^{2}\,y \right)$ \text{ cm}", "x 2 y cm"),
+        (r"\dfrac{3}{4} = \tfrac34 = \frac{3}{4} = 3/4", "3 /4 =3 /4 =3 /4 =3 /4"),
+        (
+            r"\frac{x^{2}}{\frac{1}{y_{1}}}, \frac1{2}, \frac ab, {1 \over 2}",
+            "x ^2 /1 /y 1 1 /2 ab 1 /2",
+        ),
+        (r"$\left( x^{2}\,y \right)$ \text{ cm}", "x ^2 y cm"),
+        (r"x+y - z, $-5$, a \pm b \mp c", "x +y -z -5 a ±b ∓c"),
+        (r"x<3>2\lt 1 \gt 0, 5 > -4", "x <3 >2 <1 >0 5 >-4"),
+        ("a <= b ≤ c ⩽ d \\le e \\leqslant f", "a ≤b ≤c ≤d ≤e ≤f"),
+        ("a >= b ≥ c \\geq d; a != b ≠ c \\neq d", "a ≥b ≥c ≥d a ≠b ≠c ≠d"),
+        ("x → y -> z => w \\to v", "x y z w v"),
+        ("6 ÷ 2 = 6/2, 2 × 3 = 2*3 = 2 \\cdot 3", "6 /2 =6 /2 2 3 =2 3 =2 3"),
+        ("5!=120, n! + (n-1)! Wow! |x| = 2", "5! =120 n! +n -1! wow |x |=2"),
+        ("two-digit x-axis -- pre-1990 3–5 x-y 7−2", "2 digit x axis pre 1990 3 -5 x -y 7 -2"),
         (r"1,234,567 and 10{,}000 and 10,\!000 and 1\,000", "1234567 and 10000 and 10000 and 1000"),
         ("$5.00 is 50% or 50\\%", "5 is 50 percent or 50 percent"),
-        ("x² is ½, 3½, 10⁻²", "x 2 is 1 2 3 1 2 10 2"),
+        ("x² is ½, 3½, 10⁻², x₂ x_2", "x ^2 is 1 /2 3 1 /2 10 ^-2 x 2 x 2"),
         ("ﬁsh ＡＢ１ café cafe\u0301 zero\u200bwidth", "fish ab 1 cafe cafe zerowidth"),
-        ("90° = 90^\\circ, √2 = \\sqrt2, π", "90 circ 90 circ sqrt 2 sqrt 2 pi"),
+        ("90° = 90^\\circ, √2 = \\sqrt2, π", "90 circ =90 circ sqrt 2 =sqrt 2 pi"),
         ("数学 مرحبا ١٢٣", "数 学 مرحبا 123"),
         ("", ""),
     ],
@@ -150,6 +162,22 @@ def test_a_changed_name_or_word_does_not_hide_a_problem() -> None:
     assert holds(index, PROBLEM.replace("Tom", "Aaliyah"))
     assert holds(index, PROBLEM.replace("river", "lake"))
     assert not holds(index, "Ann sells 5 tickets. How much money does Ann have left?")
+
+
+def test_a_problem_with_other_signs_is_another() -> None:
+    index = make_index(r"What is $17^2 - 4$?", r"Solve $x + 3 < 5$.", "Compute $4!$")
+    assert holds(index, r"So, what is \(17^{2}-4\)?")
+    assert holds(index, r"We solve x+3 < 5")
+    assert not holds(index, "So, what is $17^2 + 4$?")
+    assert not holds(index, "We solve $x + 3 > 5$")
+    assert not holds(index, "Compute $4$")
+
+
+def test_all_that_a_text_holds_are_listed() -> None:
+    index = make_index("Find x.", PROBLEM, "Something else altogether.", f"{PROBLEM} Or Ann?")
+    assert [match.problem_id for match in index.held(PROBLEM)] == ["p1", "p3"]
+    assert [match.share for match in make_index("Find x.", "find X").held("FIND x?")] == [1.0, 1.0]
+    assert index.held("Nothing of it") == []
 
 
 def test_ngrams_must_come_from_one_problem() -> None:
@@ -338,6 +366,14 @@ def test_solutions_of_another_split_are_clean_and_looked_at_fast(index: Benchmar
         "twenty ",
         "a hundred ",
         "one point ",
+        "-",
+        "x-",
+        "! ",
+        "= ",
+        "\\frac{",
+        "^ ",
+        "}\\frac{1",
+        "⁻²",
     ],
 )
 def test_a_megabyte_of_anything_is_read_in_a_second(piece: str) -> None:

@@ -67,7 +67,7 @@ def test_what_the_grader_cannot_say_is_no_zero():
 
 
 FORMS = {
-    "boxed": (["so \\boxed{1}", "\\boxed {1"], ["so 1", ""]),
+    "boxed": (["so \\boxed{1}", "\\boxed {1}"], ["so 1", "", "\\boxed {1", "\\boxed{}"]),
     "think": (
         ["<think>hm</think> 12", " <think>\n</think>\n12 ", "hm, the prompt opened</think> it"],
         ["<think>hm</think>", "12", "a <think>b</think> c", "<think>a</think><think>b</think>c"],

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from ratchet.coverage import left_out
 from ratchet.errors import InputError
 from ratchet.sources import (
     ArithmeticSource,
@@ -142,6 +143,59 @@ def test_rows_without_an_answer_are_counted_apart(tmp_path: Path) -> None:
     loaded = load_problems(Gsm8kSource(path=write_jsonl(tmp_path / "a.jsonl", *rows)))
     assert len(loaded.problems) == 1
     assert loaded.skipped == {"no_answer": 1, "no_problem_text": 1}
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ([1.5, NAN], "no_answer"),
+        ([1.5, float("inf")], "no_answer"),
+        ([1.5, None], "no_answer"),
+        ([["1"], ["1", "2"]], "reference_not_text"),
+        ([{"value": 1}, {"value": 2}], "reference_not_text"),
+        ([b"1", b"2"], "reference_not_text"),
+    ],
+)
+def test_references_that_are_no_text_or_number_are_set_aside(
+    tmp_path: Path, answers: list[Any], reason: str
+) -> None:
+    rows = [{"q": f"{at}?", "a": answer} for at, answer in enumerate(answers)]
+    path = write_file(tmp_path / "a.parquet", [*rows, {"q": "", "a": answers[0]}])
+    columns = Columns(problem="q", reference_answer="a")
+    config = FileSource(path=path, columns=columns)
+    if reason == "no_answer":
+        assert load_problems(config).skipped[reason] == 1
+        assert [p.reference_answer for p in load_problems(config).problems] == ["1.5"]
+    else:
+        with pytest.raises(InputError, match=f"'{reason}': 2"):
+            load_problems(config)
+
+
+def test_cells_that_are_nan_are_empty(tmp_path: Path) -> None:
+    row = {"problem": "1?", "answer": "1", "level": NAN, "solution": None, "key": NAN}
+    path = write_file(tmp_path / "a.parquet", [row, {**row, "level": 2.0, "key": 7.0}])
+    columns = Columns(reference_answer="answer", level="level", problem_id="key")
+    first, second = load_problems(FileSource(path=path, columns=columns)).problems
+    assert (first.problem_id, first.level) == ("a-0", None)
+    assert (second.problem_id, second.level) == ("7", 2)
+
+
+def test_math_problems_with_an_empty_box_are_set_aside(shared_data: Path) -> None:
+    loaded = load_problems(MathSource(path=str(shared_data / "math_train.parquet")))
+    assert (len(loaded.problems), loaded.skipped) == (7498, {"no_answer": 2})
+
+
+def test_dev_and_train_cut_from_one_shuffled_set_are_complementary(shared_data: Path) -> None:
+    path = str(shared_data / "math_train.parquet")
+    train = load_problems(MathSource(path=path, shuffle_seed=1, limit=6500)).problems
+    dev = load_problems(MathSource(path=path, shuffle_seed=1, offset=6500)).problems
+    assert len({p.problem_id for p in [*train, *dev]}) == 7498
+    assert left_out(train, dev) == {}
+    last = load_problems(MathSource(path=path, offset=6500)).problems
+    assert len(left_out(train, last)["subjects"]) == 5
 
 
 def test_limit_offset_and_shuffle_keep_ids(tmp_path: Path) -> None:
