@@ -11,6 +11,7 @@ from filters.custom import CustomConfig, load_custom, source_digest
 from filters.decontamination import Decontamination, DecontaminationConfig
 from filters.difficulty import Difficulty, DifficultyConfig
 from filters.diversity import DiversityConfig, build_diversity
+from filters.embeddings import embedding_digest
 from filters.format import Format, FormatConfig
 from filters.language import Language, LanguageConfig
 from filters.length import Length, LengthConfig
@@ -51,8 +52,10 @@ def build_filter(config: FilterConfig, context: FilterContext) -> Filter | None:
 
 
 def settings_of(config: FilterConfig) -> dict[str, Any]:
-    """What of a filter can change a verdict, a user's own code included."""
+    """What of a filter can change a verdict, the content of a user's code or model included."""
     settings = identity_settings(config)
     if isinstance(config, CustomConfig):
         settings["source"] = source_digest(config)
+    if isinstance(config, DiversityConfig) and config.model:
+        settings["model"] = embedding_digest(config.model)
     return settings

@@ -67,7 +67,7 @@ def test_a_name_taken_by_another_config_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "../x", "../..", "a/b", ".hidden", "a b", "x" * 300])
 def test_names_that_cant_be_folders_are_refused(tmp_path: Path, name: str) -> None:
     for make in (lambda store: Run.create(store, name, {}), lambda store: Run.open(store, name)):
-        with pytest.raises(InputError, match="can't name a folder|at most 200"):
+        with pytest.raises(InputError, match="run name"):
             make(Store(tmp_path))
     assert not any(tmp_path.iterdir())
 
