@@ -11,6 +11,7 @@ from filters.custom import CustomConfig, load_custom, source_digest
 from filters.decontamination import Decontamination, DecontaminationConfig
 from filters.difficulty import Difficulty, DifficultyConfig
 from filters.diversity import DiversityConfig, build_diversity
+from filters.embeddings import embedding_digest
 from filters.format import Format, FormatConfig
 from filters.language import Language, LanguageConfig
 from filters.length import Length, LengthConfig
@@ -53,10 +54,12 @@ def build_filter(config: FilterConfig, context: FilterContext) -> Filter | None:
 
 
 def settings_of(config: FilterConfig) -> dict[str, Any]:
-    """What of a filter can change a verdict, with the version of the code that it rests on."""
+    """What of a filter can change a verdict: its settings, and the code and models it rests on."""
     settings = identity_settings(config)
     if isinstance(config, CustomConfig):
         settings["source"] = source_digest(config)
+    if isinstance(config, DiversityConfig) and config.model:
+        settings["model"] = embedding_digest(config.model)
     if isinstance(config, DecontaminationConfig):
         settings["measure"] = MEASURE_VERSION
     if isinstance(config, FormatConfig) and config.boxed != "any":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from inspect import isclass
+from typing import Annotated, Any, Literal, cast
 
 from filters.base import CompletionFilter, FilterBase, FilterContext, GroupFilter
 from ratchet import user_code
+from ratchet.config import NotIdentity
 from ratchet.errors import InputError
+
+_METHODS = ("mark", "mark_group")
 
 
 class CustomConfig(FilterBase):
@@ -15,17 +19,25 @@ class CustomConfig(FilterBase):
     kind: Literal["custom"] = "custom"
     path: user_code.DottedPath
     """`my_package.my_module:MyFilter`, found from the folder that Ratchet is started in."""
+    found_in: Annotated[str | None, NotIdentity()] = user_code.found_in_field()
+    """The folder that it was found in, for a resume from elsewhere; left out, the current one."""
     settings: dict[str, Any] = {}
     """Passed to the class by name."""
 
 
 def load_custom(config: CustomConfig, _context: FilterContext) -> CompletionFilter | GroupFilter:
-    """The user's filter, built.
+    """The user's filter, built; what is no filter's class is never called.
 
     Raises:
         InputError: if the class can't be found or built, or is no filter.
     """
-    made = user_code.load(config.path, _called(config))
+    made = user_code.load(config.path, _called(config), config.found_in)
+    if not (isclass(made) and any(callable(getattr(made, name, None)) for name in _METHODS)):
+        raise InputError(
+            f"{_called(config)}: {config.path} is no class with a method mark(problem, completion) "
+            "-> Mark or mark_group(group) -> list[Mark]; filters.base shows what each gets and "
+            "returns"
+        )
     try:
         rule = made(**config.settings)
     except Exception as error:
@@ -33,12 +45,7 @@ def load_custom(config: CustomConfig, _context: FilterContext) -> CompletionFilt
             f"{_called(config)}: {config.path} raised {type(error).__name__} when built with "
             f"settings {config.settings}: {error}"
         ) from error
-    if not isinstance(rule, CompletionFilter | GroupFilter):
-        raise InputError(
-            f"{_called(config)}: {config.path} has no method mark(problem, completion) -> Mark and "
-            "none mark_group(group) -> list[Mark]; filters.base shows what each gets and returns"
-        )
-    return rule
+    return cast("CompletionFilter | GroupFilter", rule)
 
 
 def source_digest(config: CustomConfig) -> str:
@@ -47,7 +54,7 @@ def source_digest(config: CustomConfig) -> str:
     Raises:
         InputError: if there is no such module.
     """
-    return user_code.digest(config.path, _called(config))
+    return user_code.digest(config.path, _called(config), config.found_in)
 
 
 def _called(config: CustomConfig) -> str:

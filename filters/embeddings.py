@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from filters.near_duplicates import Repeat
 from ratchet.errors import InputError
+from ratchet.policy import checkpoint_digest
 
 CHARACTERS_PER_TOKEN = 20
 """Texts are cut to this many characters for each token that the model reads."""
@@ -31,12 +32,7 @@ class Embedder:
         Raises:
             InputError: if `model` is no folder with a model.
         """
-        if not (Path(model) / "config.json").is_file():
-            raise InputError(
-                f"model = {model!r} has no config.json; embeddings need the folder of a "
-                "transformers model on this machine"
-            )
-        self._model_path = model
+        self._model_path = str(_folder_of(model))
         self._device_name = device
         self._batch_size = batch_size
         self._max_tokens = max_tokens
@@ -92,6 +88,25 @@ class Embedder:
             self._model_path, local_files_only=True
         )
         return model.eval().to(self._device_name)
+
+
+def embedding_digest(model: str) -> str:
+    """What names the model's content, wherever its folder lies.
+
+    Raises:
+        InputError: if `model` is no folder with a model.
+    """
+    return checkpoint_digest(_folder_of(model))
+
+
+def _folder_of(model: str) -> Path:
+    folder = Path(model)
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"model = {model!r} has no config.json; embeddings need the folder of a "
+            "transformers model on this machine"
+        )
+    return folder
 
 
 def _pooled(states: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> Vectors:

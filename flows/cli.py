@@ -74,18 +74,26 @@ def _answer(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def _work(config: dict[str, Any], name: str, store: Path, as_json: bool) -> None:
+def _work(
+    config: dict[str, Any],
+    name: str,
+    store: Path,
+    as_json: bool,
+    redo: tuple[int, str] | None = None,
+) -> None:
     """Check the input, run the flow, print the run, and leave with its exit code."""
     from flows.preflight import preflight
-    from ratchet.ledger import Run
+    from ratchet.ledger import Run, check_run_name
     from ratchet.store import Store
 
+    check_run_name(name)
+    Run(Store(store), name).check_free()
     preflight(config, name, Store(store))
     _quiet_prefect(store)
     from flows.improve import improve
     from flows.report import print_run, show
 
-    promoted = improve(config, name, str(store.resolve()))
+    promoted = improve(config, name, str(store.resolve()), redo)
     shown = show(Run.open(Store(store), name))
     _answer(shown) if as_json else print_run(shown)
     raise typer.Exit(Exit.DONE if promoted else Exit.NOTHING_PROMOTED)
@@ -121,9 +129,10 @@ def resume(
     from ratchet.store import Store
 
     found = Run.open(Store(store), name)
-    if from_iteration is not None:
-        found.redo(redo_from(found, from_iteration, from_stage))
-    _work(found.config, name, store, as_json)
+    redo = None if from_iteration is None else (from_iteration, from_stage)
+    if redo:
+        redo_from(found, *redo)
+    _work(found.config, name, store, as_json, redo)
 
 
 @app.command()
@@ -134,6 +143,8 @@ def runs(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
     from ratchet.store import Store
 
     found = list_runs(Store(store))
+    if not store.exists():
+        _tell(f"there is no store at {store} yet; `ratchet run` makes it, --store names another")
     _answer([show(each) for each in found]) if as_json else print_runs(store, found)
 
 

@@ -210,10 +210,15 @@ def _absolute_paths(node: Any) -> Any:
         return [_absolute_paths(inner) for inner in node]
     if not isinstance(node, dict):
         return node
-    return {key: _absolute(key, _absolute_paths(inner)) for key, inner in node.items()}
+    return {
+        key: inner if key in _OTHERS else _absolute(key, _absolute_paths(inner))
+        for key, inner in node.items()
+    }
 
 
 _PATHS = ("path", "model", "accelerate_config")
+_OTHERS = ("settings", "args", "params")
+"""Tables that are passed on as they are: what a key in them means isn't ours to know."""
 
 
 def _absolute(key: str, value: Any) -> Any:

@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ratchet.errors import InputError
-from ratchet.store import Store
 
 _PACKAGES = (
     "torch",
@@ -103,11 +102,10 @@ def _shadowed() -> list[Finding]:
 
 
 def _store(path: Path) -> Finding:
-    try:
-        Store(path)
-        free = shutil.disk_usage(path).free / 1e9
-    except OSError as error:
-        raise InputError(f"the store {path} can't be used: {error}") from None
+    place = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise InputError(f"the store {path} can't be used: {place} is no folder to write into")
+    free = shutil.disk_usage(place).free / 1e9
     advice = f"under {_MIN_FREE_GB:g} GB: checkpoints may not fit" if free < _MIN_FREE_GB else ""
     return Finding("store", f"{path} ({free:.0f} GB free)", advice)
 

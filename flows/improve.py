@@ -13,19 +13,24 @@ from flows.display import Display
 from flows.publish import publish_iteration, publish_outcome
 from flows.session import Session, Standing, open_session
 from flows.stage_inputs import Sets
-from ratchet.ledger import Place
+from ratchet.ledger import Place, redo_from
 from ratchet.store import Store
 
 
 @flow(name="ratchet", flow_run_name="{name}", persist_result=False)
-def improve(config: dict[str, Any], name: str, store: str) -> bool:
+def improve(
+    config: dict[str, Any], name: str, store: str, redo: tuple[int, str] | None = None
+) -> bool:
     """Run, or go on with, the run `name`; whether any candidate was promoted.
 
-    `config` holds plain values, as a deployment's parameters do. What is in the store is used.
+    `config` holds plain values, as a deployment's parameters do. What is in the store is used,
+    but for what follows the iteration and stage of `redo`: that is done again.
     """
     parsed = stored_config(config, name)
     display = Display()
     with open_session(parsed, Store(Path(store)), name, config, display) as session:
+        if redo:
+            session.run.redo(redo_from(session.run, *redo))
         return _loop(session)
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ratchet.errors import InputError
 from ratchet.files import read_json, write_json
-from ratchet.store import Artifact, Store
+from ratchet.store import Artifact, Holder, Locked, Store
 
 STAGES = ("sample", "filter", "select", "train", "eval", "gate")
 """What an iteration does, in order; `select` and `gate` are the cheap ends of filter and eval."""
 
 State = Literal["running", "done", "failed", "interrupted"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MAX_NAME = 200
+"""Characters; a file's name may have 255, and the lock's is longer than the run's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,7 @@ class Run:
         Raises:
             InputError: if the name can't name a folder, or belongs to a run with another config.
         """
-        if not _NAME.fullmatch(name):
-            raise InputError(
-                f"run name {name!r} can't name a folder; use letters, digits, '.', '_' and '-'"
-            )
+        check_run_name(name)
         run = cls(store, name)
         run.path.mkdir(parents=True, exist_ok=True)
         if run._file("run").exists():
@@ -124,8 +123,9 @@ class Run:
         """An existing run.
 
         Raises:
-            InputError: if there is none of that name.
+            InputError: if there is none of that name, or nothing can have it.
         """
+        check_run_name(name)
         run = cls(store, name)
         if not run._file("run").exists():
             known = ", ".join(sorted(r.name for r in list_runs(store))) or "none"
@@ -174,7 +174,11 @@ class Run:
         """From now on, what `redo` covers has another identity, so it is done again.
 
         The entries that it covers leave the ledger, and so does the test, which followed them.
+        Where there are none, nothing was done since the wish before, and it counts once.
         """
+        covered = any(redo.covers(e.iteration, e.stage) for e in self.entries().values())
+        if redo in self.redos() and not covered:
+            return
         kept = [
             entry.step
             for entry in self.entries().values()
@@ -190,7 +194,33 @@ class Run:
     def status(self) -> dict[str, Any]:
         """state, reason, engine_starts and wall_seconds (the last two summed over resumes)."""
         empty = {"state": "new", "reason": "", "engine_starts": 0, "wall_seconds": 0.0}
-        return {**empty, **self._read("status", {})}
+        status = {**empty, **self._read("status", {})}
+        if status["state"] == "running" and self.holder() is None:
+            reason = "its process ended without a word: killed, or the machine stopped"
+            return {**status, "state": "interrupted", "reason": reason}
+        return status
+
+    def holder(self) -> Holder | None:
+        """The process that works on this run now."""
+        return self.store.holder(self._lock)
+
+    def check_free(self) -> None:
+        """
+        Raises:
+            InputError: if a process works on this run.
+        """
+        if holder := self.holder():
+            raise self._busy(holder)
+
+    def _busy(self, holder: Holder) -> InputError:
+        return InputError(
+            f"run {self.name!r} is being worked on by {holder}; wait for it to "
+            "end, or stop it first"
+        )
+
+    @property
+    def _lock(self) -> str:
+        return f"run-{self.name}"
 
     def update_status(self, **changes: Any) -> None:
         write_json(self._file("status"), {**self.status(), **changes})
@@ -200,8 +230,16 @@ class Run:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Hold the run's lock; its terminal status is written by the holder alone, once."""
-        with self.store.lock(f"run-{self.name}"):
+        """Hold the run's lock; its terminal status is written by the holder alone, once.
+
+        Raises:
+            InputError: if another process works on this run.
+        """
+        with ExitStack() as held:
+            try:
+                held.enter_context(self.store.lock_now(self._lock))
+            except Locked as error:
+                raise self._busy(error.holder) from None
             before = self.status()["wall_seconds"]
             started = time.monotonic()
             self.update_status(state="running", reason="")
@@ -218,6 +256,24 @@ class Run:
             finally:
                 wall = before + time.monotonic() - started
                 self.update_status(**end, wall_seconds=round(wall, 3))
+
+
+def check_run_name(name: str) -> None:
+    """Every name of a run that comes from outside passes here.
+
+    Raises:
+        InputError: if it can't name a folder inside the store.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"run name {name!r} can't name a folder; use letters, digits, '.', '_' and '-', "
+            "and begin with a letter or digit"
+        )
+    if len(name) > _MAX_NAME:
+        raise InputError(
+            f"run name {name[:20]!r}… has {len(name)} characters, and a folder's name has at most "
+            f"{_MAX_NAME}; choose a shorter one"
+        )
 
 
 def reached_iterations(entries: Mapping[str, Entry]) -> list[int]:
@@ -240,7 +296,8 @@ def redo_from(run: Run, iteration: int, stage: str) -> Redo:
     if stage not in STAGES:
         raise InputError(f"--from-stage {stage!r} is no stage; choose from {', '.join(STAGES)}")
     reached = reached_iterations(run.entries())
-    if iteration < 0 or iteration > max(reached, default=-1):
+    asked = Redo(iteration, stage) in run.redos()
+    if not asked and (iteration < 0 or iteration > max(reached, default=-1)):
         known = f"0 to {max(reached)}" if reached else "none yet"
         raise InputError(
             f"--from-iteration {iteration}: run {run.name!r} has no such iteration; it has {known}"

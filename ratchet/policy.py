@@ -47,7 +47,7 @@ def base_policy(config: ModelConfig) -> Policy:
     if path.is_dir():
         if not (path / "config.json").exists():
             raise InputError(f"model.path {config.path!r} has no config.json: it is no checkpoint")
-        fingerprint = digest({p.name: sha256_file(p) for p in _model_files(path)})
+        fingerprint = checkpoint_digest(path)
         location = str(path.resolve())
     elif _looks_local(config.path):
         raise InputError(f"model.path {config.path!r} does not exist; give a folder or a hub id")
@@ -60,6 +60,11 @@ def base_policy(config: ModelConfig) -> Policy:
         revision=config.revision,
         trust_remote_code=config.trust_remote_code,
     )
+
+
+def checkpoint_digest(folder: Path) -> str:
+    """What names the content of a folder with a checkpoint."""
+    return digest({path.name: sha256_file(path) for path in _model_files(folder)})
 
 
 def _model_files(path: Path) -> list[Path]:

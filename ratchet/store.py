@@ -9,7 +9,9 @@ exist, and a torn or altered one is found by its checksum and made again.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,9 +32,12 @@ from ratchet.files import (
     write_json,
 )
 from ratchet.identity import ArtifactSpec, digest
+from ratchet.provenance import provenance
 from ratchet.records import RowT, from_table, to_table
 
 MANIFEST = "manifest.json"
+PROVENANCE = "provenance.json"
+"""What made an artifact: never part of its identity or its fingerprint."""
 _PART = "part-"
 _SIDECAR = ".sha256.json"
 
@@ -115,6 +120,8 @@ class Workspace:
     def __init__(self, path: Path, spec: ArtifactSpec) -> None:
         self.path = path
         self.spec = spec
+        self._own: set[str] = set()
+        """The parts that this attempt wrote, or found whole and goes on with."""
 
     def part_path(self, index: int) -> Path:
         return self.path / f"{_PART}{index:05d}.parquet"
@@ -127,6 +134,7 @@ class Workspace:
             return None
         part = Part(**read_json(sidecar))
         if _is_whole(self.path, part):
+            self._own.add(path.name)
             return part
         path.unlink()
         return None
@@ -145,6 +153,7 @@ class Workspace:
             write_json(_sidecar(path), asdict(part))
 
         replace_with(path, write)
+        self._own.add(path.name)
         return Part(**read_json(_sidecar(path)))
 
     def read_part(self, index: int, row_type: type[RowT]) -> list[RowT]:
@@ -152,8 +161,11 @@ class Workspace:
         return from_table(pq.read_table(self.part_path(index)), row_type)
 
     def finish(self, metrics: dict[str, Any], seconds: float) -> Manifest:
-        """List every file with its checksum, and write the manifest: the artifact is done."""
-        for leftover in self.path.rglob(".*.tmp"):
+        """List every file with its checksum, and write the manifest: the artifact is done.
+
+        Parts of an earlier attempt that this one did not ask for are no part of it: they go.
+        """
+        for leftover in [*self.path.rglob(".*.tmp"), *self._stale_parts()]:
             leftover.unlink()
         parts = tuple(self._describe(path) for path in self._files())
         content = {part.file: part.sha256 for part in parts}
@@ -169,15 +181,22 @@ class Workspace:
             seconds=round(seconds, 3),
         )
         sync_folder(self.path)
+        write_json(self.path / PROVENANCE, provenance())
         crash_point("before_manifest")
         write_json(self.path / MANIFEST, asdict(manifest))
         for sidecar in self.path.glob(f"*{_SIDECAR}"):
             sidecar.unlink()
         return manifest
 
+    def _stale_parts(self) -> list[Path]:
+        parts = self.path.glob(f"{_PART}*.parquet")
+        stale = [path for path in parts if path.name not in self._own]
+        return [file for path in stale for file in (path, _sidecar(path)) if file.exists()]
+
     def _files(self) -> list[Path]:
+        beside = (MANIFEST, PROVENANCE)
         found = (path for path in self.path.rglob("*") if path.is_file())
-        return sorted(p for p in found if p.name != MANIFEST and not p.name.endswith(_SIDECAR))
+        return sorted(p for p in found if p.name not in beside and not p.name.endswith(_SIDECAR))
 
     def _describe(self, path: Path) -> Part:
         if _sidecar(path).exists():
@@ -201,8 +220,27 @@ Make = Callable[[Workspace], dict[str, Any]]
 """Fills a workspace and returns the metrics for its manifest."""
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a lock."""
+
+    pid: int
+    host: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} on {self.host}"
+
+
+class Locked(Exception):
+    """The lock is held, and the caller does not want to wait."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(f"held by {holder}")
+        self.holder = holder
+
+
 class Store:
-    """All artifacts and runs below one folder.
+    """All artifacts and runs below one folder, which is made with the first thing written into it.
 
     Safe for several processes: an artifact is made under a lock that dies with its holder; the
     others wait for it and use what was made.
@@ -211,8 +249,6 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._verified: set[str] = set()
-        for name in ("artifacts", "runs", "locks"):
-            (root / name).mkdir(parents=True, exist_ok=True)
 
     def path_of(self, identity: str) -> Path:
         return self.root / "artifacts" / identity
@@ -221,36 +257,51 @@ class Store:
         """The finished artifact, every file checked against its checksum once per process.
 
         An artifact with a missing or altered file loses its manifest (it never happened); its
-        whole parts stay, so that only what is damaged is made again.
+        whole parts stay, so that only what is damaged is made again. That is done under the
+        artifact's lock: another process may be making it anew at this moment.
         """
-        path = self.path_of(identity)
-        if not (path / MANIFEST).exists():
-            return None
-        manifest = load_manifest(path / MANIFEST)
-        if identity not in self._verified:
-            damaged = [part for part in manifest.parts if not _is_whole(path, part)]
-            if damaged:
-                self._reopen(path, manifest, damaged)
-                return None
-            self._verified.add(identity)
-        return Artifact(path, manifest)
+        artifact, damaged = self._look(identity)
+        if not damaged:
+            return artifact
+        with self.lock(identity):
+            return self._mended(identity)
 
-    def _reopen(self, path: Path, manifest: Manifest, damaged: list[Part]) -> None:
+    def _look(self, identity: str) -> tuple[Artifact | None, list[Part]]:
+        """The artifact if it is there, and what of it is damaged."""
+        path = self.path_of(identity)
+        try:
+            artifact = Artifact(path, load_manifest(path / MANIFEST))
+        except FileNotFoundError:
+            return None, []
+        if identity in self._verified:
+            return artifact, []
+        damaged = [part for part in artifact.manifest.parts if not _is_whole(path, part)]
+        if not damaged:
+            self._verified.add(identity)
+        return artifact, damaged
+
+    def _mended(self, identity: str) -> Artifact | None:
+        """Under the artifact's lock: looked at again, and reopened only if it is still damaged."""
+        artifact, damaged = self._look(identity)
+        if artifact is None or not damaged:
+            return artifact
         for part in damaged:
-            (path / part.file).unlink(missing_ok=True)
-        for part in manifest.parts:
+            (artifact.path / part.file).unlink(missing_ok=True)
+        for part in artifact.manifest.parts:
             if part.file.startswith(_PART) and part not in damaged:
-                write_json(_sidecar(path / part.file), asdict(part))
-        (path / MANIFEST).unlink()
+                write_json(_sidecar(artifact.path / part.file), asdict(part))
+        (artifact.path / MANIFEST).unlink()
+        return None
 
     def build(
         self, spec: ArtifactSpec, make: Make, on_wait: Callable[[], None] = lambda: None
     ) -> tuple[Artifact, bool]:
         """The artifact of `spec`, made by `make` if it is not there. (artifact, was it reused)."""
-        if found := self.find(spec.identity):
+        found, damaged = self._look(spec.identity)
+        if found and not damaged:
             return found, True
         with self.lock(spec.identity, on_wait):
-            if found := self.find(spec.identity):
+            if found := self._mended(spec.identity):
                 return found, True
             path = self.path_of(spec.identity)
             path.mkdir(parents=True, exist_ok=True)
@@ -264,13 +315,72 @@ class Store:
     @contextmanager
     def lock(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Exclusive lock between processes; freed by the kernel when its holder dies."""
-        handle = os.open(self.root / "locks" / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with self._lock_file(name) as handle:
+            if not _taken(handle):
                 on_wait()
                 fcntl.flock(handle, fcntl.LOCK_EX)
+            _sign(handle)
             yield
+
+    @contextmanager
+    def lock_now(self, name: str) -> Iterator[None]:
+        """As `lock`, without waiting.
+
+        Raises:
+            Locked: if another process holds it.
+        """
+        with self._lock_file(name) as handle:
+            if not _taken(handle):
+                raise Locked(_signed(handle))
+            _sign(handle)
+            yield
+
+    @contextmanager
+    def _lock_file(self, name: str) -> Iterator[int]:
+        path = self._lock_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            yield handle
         finally:
             os.close(handle)
+
+    def _lock_path(self, name: str) -> Path:
+        return self.root / "locks" / f"{name}.lock"
+
+    def holder(self, name: str) -> Holder | None:
+        """Who holds the lock now; None where nobody does. Nothing is written."""
+        try:
+            handle = os.open(self._lock_path(name), os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _signed(handle)
+        finally:
+            os.close(handle)
+        return None
+
+
+def _taken(handle: int) -> bool:
+    """Whether the lock was free, and is ours now."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sign(handle: int) -> None:
+    """Say in the lock's file who holds it."""
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+
+
+def _signed(handle: int) -> Holder:
+    """Who holds the lock; pid 0 in the moment between taking it and saying so."""
+    try:
+        return Holder(**json.loads(os.pread(handle, 4096, 0)))
+    except ValueError:
+        return Holder(0, "this or another host")

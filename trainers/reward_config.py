@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ratchet import user_code
-from ratchet.config import Config
+from ratchet.config import Config, NotIdentity
 from ratchet.scripts import OWN_LANGUAGE, LanguageSetting
 
 _PLACE = ("step", "group", "attempt", "problem_id")
@@ -113,6 +113,8 @@ class CustomReward(RewardBase):
     name: Name
     path: user_code.DottedPath
     """`my_package.my_module:my_reward`, found from the folder that Ratchet is started in."""
+    found_in: Annotated[str | None, NotIdentity()] = user_code.found_in_field()
+    """The folder that it was found in, for a resume from elsewhere; left out, the current one."""
     settings: dict[str, Any] = {}
     """Passed to the function by name."""
     timeout: float = Field(default=60.0, gt=0)
@@ -142,4 +144,4 @@ def source_digest(reward: CustomReward) -> str:
     Raises:
         InputError: if there is no such module.
     """
-    return user_code.digest(reward.path, reward.called)
+    return user_code.digest(reward.path, reward.called, reward.found_in)

@@ -69,10 +69,11 @@ class RewardProcess:
         with theirs:
             self._process = _launch(theirs.fileno())
         self._connection = Connection(ours.detach())
-        kind, why = self._ask((self._reward.path, self._reward.settings), LOAD_SECONDS)
+        reward = self._reward
+        kind, why = self._ask((reward.path, reward.found_in, reward.settings), LOAD_SECONDS)
         if kind != READY:
             self.close()
-            raise cannot_load(self._reward.path, self._reward.called, why)
+            raise cannot_load(reward.path, reward.called, why)
 
     def _ask(self, question: Any, seconds: float) -> tuple[str, Any]:
         try:

@@ -1,6 +1,6 @@
 """The process of one custom reward: `python -m trainers.reward_worker <descriptor>`.
 
-Over the socket comes (path, settings), then one list of `Sampled` after the other.
+Over the socket comes (path, folder, settings), then one list of `Sampled` after the other.
 Answered is each time ("values", list), ("no_function", why) or ("failed", why).
 """
 
@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -44,9 +45,12 @@ def _listen(connection: Connection, questions: queue.SimpleQueue[Any]) -> None:
             os._exit(0)
 
 
-def _load(path: str, settings: dict[str, Any]) -> tuple[Callable[..., Any] | None, Answer]:
+def _load(
+    path: str, folder: str | None, settings: dict[str, Any]
+) -> tuple[Callable[..., Any] | None, Answer]:
     try:
-        function = partial(find(path), **settings)
+        function = partial(find(path, folder), **settings)
+        signature(function).bind([])  # it takes a batch, and each setting by its name
     except Exception as error:  # noqa: BLE001 - the user's module may raise anything
         return None, ("no_function", _said(error))
     return function, (READY, None)

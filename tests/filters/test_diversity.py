@@ -1,5 +1,6 @@
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.base import Group, GroupFilter, Mark, SetFilter
+from filters.build import settings_of
 from filters.diversity import DiversityConfig, GroupDiversity, SetDiversity, build_diversity
 from filters.embeddings import Embedder, vector_repeats
 from filters.near_duplicates import (
@@ -341,6 +343,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     return folder
+
+
+def test_an_embedding_model_is_known_by_its_content_wherever_it_lies(
+    model: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(model, moved)
+    here, there = (DiversityConfig(by="embedding", model=str(path)) for path in (model, moved))
+    assert settings_of(here) == settings_of(there)
+    (moved / "config.json").write_text((moved / "config.json").read_text() + " ")
+    assert settings_of(here) != settings_of(there)
 
 
 def test_embeddings_are_unit_means_over_a_texts_own_tokens(model: Path) -> None:

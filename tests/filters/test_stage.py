@@ -8,7 +8,10 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from filters import selection, stage
+from filters.base import FilterContext
+from filters.build import settings_of
 from filters.config import FilterConfig, check_filters
+from filters.custom import CustomConfig, load_custom
 from filters.select_config import SelectionConfig, SftSelection
 from ratchet.answers import Grader
 from ratchet.errors import InputError
@@ -138,7 +141,12 @@ def test_many_processes_come_to_the_same_verdicts_as_one(world: World) -> None:
 
 
 CUSTOM = """
+from pathlib import Path
 from filters.base import Mark
+
+
+def loose(**settings):
+    Path("was_called").touch()
 
 
 class Odd:
@@ -179,7 +187,9 @@ def test_a_users_filter_works_and_its_errors_are_rows_up_to_a_share(
         ("my_filters:Even", {}, "AttributeError"),
         ("no_such_module:Even", {}, "ModuleNotFoundError"),
         ("my_filters:Odd", {}, "when built with settings"),
-        ("json:JSONDecoder", {}, "has no method mark"),
+        ("my_filters:loose", {}, "is no class with a method mark"),
+        ("my_filters:Path", {}, "is not defined in my_filters, but in pathlib"),
+        ("json:JSONDecoder", {}, "json is Python's own library"),
     ],
 )
 def test_a_users_filter_that_cannot_be_built_is_named_with_its_path(
@@ -188,6 +198,30 @@ def test_a_users_filter_that_cannot_be_built_is_named_with_its_path(
     with pytest.raises(InputError, match=message) as caught:
         world.judged([{"kind": "orm"}, {"kind": "custom", "path": path, "settings": settings}])
     assert path in str(caught.value)
+    assert not Path("was_called").exists()
+
+
+def test_nothing_that_is_no_filter_is_called(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "precious"
+    folder.mkdir()
+    settings = {"path": str(folder)}
+    with pytest.raises(InputError, match="shutil is Python's own library"):
+        world.judged([{"kind": "custom", "path": "shutil:rmtree", "settings": settings}])
+    assert folder.is_dir()
+
+
+def test_a_users_filter_is_found_again_from_another_folder(
+    own_module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CustomConfig(path=own_module, settings={"word": "So"})
+    source = settings_of(config)
+    monkeypatch.setattr(sys, "path", sys.path[1:])
+    monkeypatch.delitem(sys.modules, "my_filters", raising=False)
+    monkeypatch.chdir("/")
+    stored = CustomConfig.model_validate_json(config.model_dump_json())
+    assert stored.found_in == str(tmp_path)
+    assert settings_of(stored) == source
+    load_custom(stored, FilterContext(problems={}))
 
 
 def test_other_code_behind_the_same_path_is_another_filter(

@@ -49,6 +49,11 @@ class Known:
     def mark(self, problem, completion):
         return None
 
+from os import remove
+
+def narrow():
+    return []
+
 def known(batch):
     return [1.0] * len(batch)
 """
@@ -61,8 +66,10 @@ REWARD = 'trainer={{kind="grpo", rewards=[{{kind="custom", name="own", path="own
     [
         (FILTER, "Known", None),
         (FILTER, "Unknown", "filter 'custom': own_code:Unknown can't be loaded"),
-        (FILTER, "known", "own_code:known raised TypeError when built"),
+        (FILTER, "known", "own_code:known is no class with a method mark"),
         (REWARD, "known", None),
+        (REWARD, "narrow", "own_code:narrow can't be loaded: TypeError: too many positional"),
+        (REWARD, "remove", "own_code:remove can't be loaded: TypeError: remove is no class"),
         (REWARD, "unknown", "reward 'own': own_code:unknown can't be loaded"),
     ],
 )
@@ -83,3 +90,17 @@ def test_a_users_code_is_loaded_before_anything_is_started(
     else:
         with pytest.raises(InputError, match=re.escape(told)):
             preflight(tables, "run", store)
+
+
+def test_a_users_settings_are_passed_on_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_code.py").write_text(OWN)
+    (tmp_path / "words").write_text("")
+    path = write_config(tmp_path / "world.toml", write_recording(tmp_path / "recording.jsonl"))
+    settings = '{path="words", model="words"}'
+    own = f'filters=[{{kind="custom", path="own_code:Known", settings={settings}}}]'
+    (stored,) = dump_config(load_config(path, [own]))["filters"]
+    assert stored["settings"] == {"path": "words", "model": "words"}
+    assert stored["found_in"] == str(tmp_path)

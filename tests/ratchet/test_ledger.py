@@ -1,3 +1,7 @@
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,10 +64,12 @@ def test_a_name_taken_by_another_config_is_refused(tmp_path: Path) -> None:
         Run.create(Store(tmp_path), "demo", {"other": 1})
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a b"])
+@pytest.mark.parametrize("name", ["", "../x", "../..", "a/b", ".hidden", "a b", "x" * 300])
 def test_names_that_cant_be_folders_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="can't name a folder"):
-        Run.create(Store(tmp_path), name, {})
+    for make in (lambda store: Run.create(store, name, {}), lambda store: Run.open(store, name)):
+        with pytest.raises(InputError, match="run name"):
+            make(Store(tmp_path))
+    assert not any(tmp_path.iterdir())
 
 
 def test_opening_a_missing_run_names_those_there(tmp_path: Path) -> None:
@@ -88,6 +94,56 @@ def test_status_is_written_once_by_the_lock_holder(tmp_path: Path) -> None:
     with run.working():
         pass
     assert run.status()["state"] == "done"
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that works on the run `demo` until it is killed."""
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom ratchet.ledger import Run\n"
+        "from ratchet.store import Store\n"
+        "with Run.open(Store(Path(sys.argv[1])), 'demo').working():\n"
+        "    print('at work', flush=True)\n    time.sleep(60)\n"
+    )
+    make_run(tmp_path)
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        yield process
+        process.kill()
+
+
+def test_a_run_that_is_being_worked_on_is_refused_and_says_by_whom(
+    tmp_path: Path, at_work: subprocess.Popen[str]
+) -> None:
+    run = Run.open(Store(tmp_path), "demo")
+    assert run.status()["state"] == "running"
+    who = f"is being worked on by pid {at_work.pid} on {socket.gethostname()}"
+    with pytest.raises(InputError, match=who):
+        run.check_free()
+    with pytest.raises(InputError, match=who), run.working():
+        pass
+
+
+def test_a_run_whose_process_was_killed_is_interrupted_and_not_running(
+    tmp_path: Path, at_work: subprocess.Popen[str]
+) -> None:
+    at_work.kill()
+    at_work.wait()
+    run = Run.open(Store(tmp_path), "demo")
+    assert run.status()["state"] == "interrupted"
+    with run.working():
+        assert run.status()["state"] == "running"
+
+
+def test_a_wish_that_is_repeated_before_anything_was_done_counts_once(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    for _ in range(2):
+        run.record(make_entry("0/sample", 0, "sample"))
+        run.redo(redo_from(run, 0, "sample"))
+        run.redo(redo_from(run, 0, "sample"))
+    assert run.redo_count(0, "sample") == 2
 
 
 def test_redo_covers_what_follows_and_takes_it_out_of_the_ledger(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ratchet import files
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.records import SftRow
-from ratchet.store import MANIFEST, Store, Workspace
+from ratchet.store import MANIFEST, PROVENANCE, Store, Workspace
 
 
 def make_row(index: int) -> SftRow:
@@ -51,6 +52,57 @@ def test_identity_ignores_key_order_and_sees_every_setting() -> None:
     assert make_spec(a=1).identity != make_spec(a=2).identity
     other = ArtifactSpec(stage="demo", version=1, settings={"a": 1}, inputs={"a": "y"})
     assert other.identity != make_spec(a=1).identity
+
+
+def test_a_part_that_another_process_made_again_meanwhile_is_not_deleted(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    artifact, _ = store.build(make_spec(), Maker())
+    part = artifact.part_files()[1]
+    content = part.read_bytes()
+    part.write_bytes(b"damaged")
+    found: list[object] = []
+    looking = threading.Thread(target=lambda: found.append(Store(tmp_path).find(artifact.identity)))
+    with store.lock(artifact.identity):  # the other process: it mends the part under the lock
+        looking.start()
+        looking.join(0.5)
+        part.write_bytes(content)
+    looking.join()
+    assert found == [artifact]
+    assert part.read_bytes() == content
+    assert (artifact.path / MANIFEST).exists()
+
+
+def test_parts_that_an_earlier_attempt_left_over_are_swept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def stop_halfway(out: Workspace) -> dict[str, int]:
+        Maker(4)(out)
+        raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError, match="cut"):
+        store.build(make_spec(), stop_halfway)
+    artifact, _ = store.build(make_spec(), Maker(2))
+    assert [file.name for file in sorted(artifact.path.glob("part-*"))] == [
+        "part-00000.parquet",
+        "part-00001.parquet",
+    ]
+    assert artifact.manifest.rows == 2
+
+
+def test_a_store_that_is_only_read_is_not_made(tmp_path: Path) -> None:
+    store = Store(tmp_path / "none")
+    assert store.find("demo-x") is None
+    assert store.holder("demo-x") is None
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_made_an_artifact_stands_beside_it_and_is_no_part_of_it(tmp_path: Path) -> None:
+    artifact, _ = Store(tmp_path).build(make_spec(), Maker(1))
+    told = json.loads((artifact.path / PROVENANCE).read_text())
+    assert set(told) == {"made_at", "commit", "packages", "python", "device", "host"}
+    assert {"ratchet", "torch", "trl", "transformers", "math-verify"} <= set(told["packages"])
+    assert {"lingua-language-detector"} <= set(told["packages"])
+    assert PROVENANCE not in [part.file for part in artifact.manifest.parts]
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "delete"])
