@@ -158,7 +158,7 @@ def _engine(config: RunConfig, run: Run, logs: Path) -> Iterator[EngineClient]:
         config.engine,
         config.prompt,
         log=logs / "engine.log",
-        lora=any(trainer.lora is not None for trainer in config.trainer),
+        lora=config.trains_adapters,
         on_start=run.count_engine_start,
     )
     try:
