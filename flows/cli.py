@@ -103,7 +103,7 @@ def run(
     from flows.config import dump_config, load_config
 
     parsed = load_config(config, settings or [])
-    _work(dump_config(parsed), name or parsed.name, store, as_json)
+    _work(dump_config(parsed), parsed.name if name is None else name, store, as_json)
 
 
 @app.command()
@@ -111,18 +111,23 @@ def resume(
     name: RunArgument,
     from_iteration: Annotated[int | None, typer.Option(help="Do again from here on.")] = None,
     from_stage: Annotated[
-        str, typer.Option(help="sample, filter, select, train, eval or gate.")
-    ] = "sample",
+        str | None,
+        typer.Option(help="sample, filter, select, train, eval or gate; goes with the iteration."),
+    ] = None,
     store: StoreOption = _STORE,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was stopped, or do it again from an iteration and stage."""
-    from ratchet.ledger import Run, redo_from
+    from ratchet.ledger import STAGES, Run, redo_from
     from ratchet.store import Store
 
     found = Run.open(Store(store), name)
     if from_iteration is not None:
-        found.redo(redo_from(found, from_iteration, from_stage))
+        found.redo(redo_from(found, from_iteration, from_stage or STAGES[0]))
+    elif from_stage is not None:
+        raise InputError(
+            f"--from-stage {from_stage} does not say of which iteration; add --from-iteration N"
+        )
     _work(found.config, name, store, as_json)
 
 
@@ -231,7 +236,7 @@ def plan(
 
     parsed = load_config(config, settings or [])
     known = Store(store) if store.exists() else None
-    planned = make_plan(parsed, known, name or parsed.name)
+    planned = make_plan(parsed, known, parsed.name if name is None else name)
     _answer(planned) if as_json else typer.echo(describe(planned))
 
 

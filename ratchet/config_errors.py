@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -211,7 +211,7 @@ class _Examination:
             case "missing":
                 yield Fault(place, "missing, and it has no default")
             case "union_tag_not_found":
-                kinds = _listed(_kinds_at(self._model, item["loc"]))
+                kinds = listed(_kinds_at(self._model, item["loc"]))
                 yield Fault((*place, "kind"), f"missing; choose from {kinds}")
             case _:
                 kinds = _quoted(item["ctx"]["expected_tags"])
@@ -252,7 +252,7 @@ class _Examination:
         kinds = _other_kinds(self._model, type(owner), key)
         if kinds:
             own = type(owner).model_fields["kind"].default
-            return f'unknown key: kind "{own}" has none; it belongs to kind {_listed(kinds)}'
+            return f'unknown key: kind "{own}" has none; it belongs to kind {listed(kinds)}'
         own_keys = list(type(owner).model_fields)
         near = get_close_matches(key, own_keys, n=1) or [k for k in own_keys if key in k.split("_")]
         if near:
@@ -344,10 +344,11 @@ def _number(bound: float) -> str:
 
 def _quoted(expected: str) -> str:
     """pydantic's `'a', 'b' or 'c'` as `"a", "b", "c"`."""
-    return _listed(re.findall(r"'([^']*)'", expected))
+    return listed(re.findall(r"'([^']*)'", expected))
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Names in quotes, as a list in a sentence."""
     return ", ".join(f'"{name}"' for name in names)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from ratchet.config import Config, NotIdentity, identity_settings, of_form
 from ratchet.decoding import DecodingConfig, GroupSize, ShardSize, Temperature, refuse
-from ratchet.errors import InputError
+from ratchet.errors import InputError, looked_for
 from ratchet.files import sha256_file
 from ratchet.identity import digest
 from samplers.vllm_names import unknown_engine_args, unknown_sampling_params
@@ -124,7 +124,10 @@ def recorded_files(path: str) -> list[Path]:
     if place.is_file():
         return [place]
     if not place.is_dir():
-        raise InputError(f"engine.path {path!r} does not exist; give a Parquet or JSONL file")
+        raise InputError(
+            f"engine.path {path!r} does not exist ({looked_for(path)}); give a Parquet or JSONL "
+            "file"
+        )
     files = sorted(p for p in place.iterdir() if p.suffix in {".parquet", ".jsonl"})
     if not files:
         raise InputError(f"engine.path {path!r} holds neither *.parquet nor *.jsonl")
