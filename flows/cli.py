@@ -85,8 +85,9 @@ def _work(config: dict[str, Any], name: str, store: Path, as_json: bool) -> None
     from flows.improve import improve
     from flows.report import print_run, show
 
-    promoted = improve(config, name, str(store.resolve()))
-    shown = show(Run.open(Store(store), name))
+    recorded = Run.create(Store(store), name, config)
+    promoted = improve(name, os.path.relpath(store))
+    shown = show(recorded)
     _answer(shown) if as_json else print_run(shown)
     raise typer.Exit(Exit.DONE if promoted else Exit.NOTHING_PROMOTED)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
@@ -14,19 +13,19 @@ from flows.preflight import problem_sets
 from flows.publish import publish_iteration, publish_outcome
 from flows.session import Session, Standing, open_session
 from flows.stage_inputs import Sets
-from ratchet.ledger import Place
+from ratchet.ledger import Place, Run
 from ratchet.store import Store
 
 
 @flow(name="ratchet", flow_run_name="{name}", persist_result=False)
-def improve(config: dict[str, Any], name: str, store: str) -> bool:
+def improve(name: str, store: str) -> bool:
     """Run, or go on with, the run `name`; whether any candidate was promoted.
 
-    `config` holds plain values, as a deployment's parameters do. What is in the store is used.
+    Its config is read from its record, because Prefect keeps a flow's parameters and shows them.
+    What is in the store is used.
     """
-    parsed = stored_config(config, name)
-    display = Display()
-    with open_session(parsed, Store(Path(store)), name, config, display) as session:
+    run = Run.open(Store(Path(store)), name)
+    with open_session(stored_config(run.config, name), run, Display()) as session:
         return _loop(session)
 
 

@@ -32,6 +32,7 @@ _SECRET_ENDS = frozenset({"auth", "key", "keys", "token"})
 """Secret as a last word alone: `stop_token_ids` and `key_columns` are none."""
 _TOKENS_OF_TEXT = frozenset({"bos", "cls", "eos", "eot", "mask", "pad", "sep", "unk"})
 """With these before it, a token is one of a tokenizer's."""
+_URL_USER = re.compile(r"://[^/@\s]+@")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -70,7 +71,9 @@ def _with_shown_paths(value: Any) -> Any:
         return {key: _with_shown_paths(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_with_shown_paths(inner) for inner in value]
-    return shown_path(value) if isinstance(value, str) and _is_absolute(value) else value
+    if not isinstance(value, str):
+        return value
+    return shown_path(value) if _is_absolute(value) else _URL_USER.sub("://", value)
 
 
 def _is_absolute(text: str) -> bool:
