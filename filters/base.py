@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol, runtime_checka
 
 from pydantic import Field
 
-from ratchet.config import Config
+from ratchet.config import Config, of_form
 from ratchet.records import Completion, Problem
 
 Mode = Literal["require", "mark"]
@@ -22,11 +22,16 @@ FILTER_ERROR = "filter_error"
 """The reason of a completion on which a filter raised; the verdict's note holds the message."""
 
 
+FilterName = Annotated[
+    str, of_form(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, '_', '.' and '-'")
+]
+
+
 class FilterBase(Config):
     """What every filter's config has, beside its `kind`."""
 
     kind: str
-    name: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = None
+    name: FilterName | None = None
     """The name that verdicts carry; left out, the kind. Two filters of one kind need two names."""
     mode: Mode = "require"
     max_error_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01

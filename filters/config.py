@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -17,6 +17,7 @@ from filters.language import LanguageConfig
 from filters.length import LengthConfig
 from filters.orm import OrmConfig
 from filters.repetition import RepetitionConfig
+from ratchet.config_errors import Fault, refuse
 
 FilterConfig = Annotated[
     OrmConfig
@@ -38,21 +39,9 @@ def check_filters(filters: Sequence[FilterConfig]) -> None:
     """What a list of filters must hold to.
 
     Raises:
-        ValueError: with what is wrong, and what to do.
+        Faults: with all that is wrong, and what to do.
     """
-    labels = [config.label for config in filters]
-    if twice := sorted({label for label in labels if labels.count(label) > 1}):
-        raise ValueError(
-            f"{len(filters)} filters share the names {twice}, so their verdicts could not be told "
-            "apart; give each a name of its own"
-        )
-    if not any(config.mode == "require" for config in filters):
-        raise ValueError(
-            'no filter has mode = "require", so every completion would be trained on; '
-            "require at least one"
-        )
-    for at, config in enumerate(filters):
-        _check_order(config, labels[:at], is_last=at == len(filters) - 1)
+    refuse(list(_faults(filters)))
 
 
 def looks_across(config: FilterConfig) -> bool:
@@ -60,14 +49,35 @@ def looks_across(config: FilterConfig) -> bool:
     return isinstance(config, DiversityConfig) and config.scope == "set"
 
 
-def _check_order(config: FilterConfig, before: Sequence[str], *, is_last: bool) -> None:
+def _faults(filters: Sequence[FilterConfig]) -> Iterator[Fault]:
+    labels = [config.label for config in filters]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        yield Fault(
+            (),
+            f"{len(filters)} filters share the names {twice}, so their verdicts could not be told "
+            "apart; give each a name of its own",
+        )
+    if not any(config.mode == "require" for config in filters):
+        yield Fault(
+            (),
+            'no filter has mode = "require", so every completion would be trained on; '
+            "require at least one",
+        )
+    for at, config in enumerate(filters):
+        yield from (
+            Fault((at,), why)
+            for why in _order_faults(config, labels[:at], is_last=at == len(filters) - 1)
+        )
+
+
+def _order_faults(config: FilterConfig, before: Sequence[str], *, is_last: bool) -> Iterator[str]:
     if isinstance(config, DifficultyConfig) and config.by not in before:
-        raise ValueError(
+        yield (
             f"filter {config.label!r} takes the pass rate from {config.by!r}, which is not before "
             f"it; the filters before it are {list(before)}"
         )
     if looks_across(config) and not is_last:
-        raise ValueError(
+        yield (
             f'filter {config.label!r} with scope = "set" compares with all that came through the '
             "others, so it must be the last filter"
         )

@@ -90,7 +90,9 @@ class GrpoSelection(Config):
 
 
 def _kind(value: Any) -> str:
-    return str(value.get("kind", "sft") if isinstance(value, dict) else value.kind)
+    return str(
+        value.get("kind", "sft") if isinstance(value, dict) else getattr(value, "kind", "sft")
+    )
 
 
 SelectionConfig = Annotated[

@@ -93,8 +93,9 @@ def _work(
     from flows.improve import improve
     from flows.report import print_run, show
 
-    promoted = improve(config, name, str(store.resolve()), redo)
-    shown = show(Run.open(Store(store), name))
+    recorded = Run.create(Store(store), name, config)
+    promoted = improve(name, os.path.relpath(store), redo)
+    shown = show(recorded)
     _answer(shown) if as_json else print_run(shown)
     raise typer.Exit(Exit.DONE if promoted else Exit.NOTHING_PROMOTED)
 
@@ -111,7 +112,7 @@ def run(
     from flows.config import dump_config, load_config
 
     parsed = load_config(config, settings or [])
-    _work(dump_config(parsed), name or parsed.name, store, as_json)
+    _work(dump_config(parsed), parsed.name if name is None else name, store, as_json)
 
 
 @app.command()
@@ -119,17 +120,22 @@ def resume(
     name: RunArgument,
     from_iteration: Annotated[int | None, typer.Option(help="Do again from here on.")] = None,
     from_stage: Annotated[
-        str, typer.Option(help="sample, filter, select, train, eval or gate.")
-    ] = "sample",
+        str | None,
+        typer.Option(help="sample, filter, select, train, eval or gate; goes with the iteration."),
+    ] = None,
     store: StoreOption = _STORE,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was stopped, or do it again from an iteration and stage."""
-    from ratchet.ledger import Run, redo_from
+    from ratchet.ledger import STAGES, Run, redo_from
     from ratchet.store import Store
 
     found = Run.open(Store(store), name)
-    redo = None if from_iteration is None else (from_iteration, from_stage)
+    if from_iteration is None and from_stage is not None:
+        raise InputError(
+            f"--from-stage {from_stage} does not say of which iteration; add --from-iteration N"
+        )
+    redo = None if from_iteration is None else (from_iteration, from_stage or STAGES[0])
     if redo:
         redo_from(found, *redo)
     _work(found.config, name, store, as_json, redo)
@@ -242,7 +248,7 @@ def plan(
 
     parsed = load_config(config, settings or [])
     known = Store(store) if store.exists() else None
-    planned = make_plan(parsed, known, name or parsed.name)
+    planned = make_plan(parsed, known, parsed.name if name is None else name)
     _answer(planned) if as_json else typer.echo(describe(planned))
 
 

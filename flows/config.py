@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from evals.config import EvalConfig, GateConfig, GuardConfig
 from filters.config import FilterConfig, check_filters
@@ -15,12 +15,14 @@ from filters.decontamination import BENCHMARK
 from filters.orm import OrmConfig
 from filters.select_config import DpoSelection, GrpoSelection, SelectionConfig, SftSelection
 from filters.selection import check_selection
-from ratchet.config import Config, NotIdentity, apply_overrides, parse_config, read_toml
+from ratchet.config import Config, NotIdentity, apply_overrides, of_form, parse_config, read_toml
+from ratchet.config_errors import Fault, Faults, Place, refuse
 from ratchet.disjoint import OnOverlap, OverlapRules
+from ratchet.ledger import check_run_name
 from ratchet.policy import ModelConfig
 from ratchet.prompts import PromptConfig
 from ratchet.sources.config import ProblemSource
-from samplers.config import EngineConfig, SamplerConfig, check_params
+from samplers.config import EngineConfig, SamplerConfig, VllmEngineConfig, check_params
 from trainers.config import TrainerConfig, at_iteration
 
 
@@ -51,7 +53,7 @@ class ProblemSets(Config):
 class Guard(GuardConfig):
     """A named benchmark that must not get worse."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    name: Annotated[str, of_form(r"[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, '_' and '-'")]
     problems: ProblemSource
 
 
@@ -61,6 +63,11 @@ class RetryConfig(Config):
     attempts: Annotated[int, Field(ge=0)] = 3
     delays: tuple[float, ...] = (5.0, 30.0, 120.0)
     """Seconds before each retry; the last one repeats."""
+
+
+def _run_name(name: str) -> str:
+    check_run_name(name)
+    return name
 
 
 def _listed(value: Any) -> Any:
@@ -85,12 +92,12 @@ class Training:
 class RunConfig(Config):
     """Everything that a run is made from."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, AfterValidator(_run_name)]
     """The run's name when none is given on the command line."""
     description: str = ""
     seed: int = 0
     """Seeds everything that is drawn; another seed shares no sampled artifact with this one."""
-    iterations: Annotated[int, Field(ge=1)] = 3
+    iterations: Annotated[int, Field(ge=1, le=10_000)] = 3
     patience: Annotated[int, Field(ge=1)] = 2
     """The run stops after this many iterations in a row that promoted nothing."""
     model: ModelConfig
@@ -114,41 +121,91 @@ class RunConfig(Config):
         own = {"train", "dev", "test"}
         taken = [name for name in names if name in own or name.startswith(BENCHMARK)]
         if taken or len(set(names)) < len(names):
-            raise ValueError(
+            why = (
                 "guards need names of their own, and not train, dev, test or "
                 f"{BENCHMARK}…, which are those of other sets: {names}"
             )
+            raise Faults([Fault(("guards",), why)])
         return self
 
     @model_validator(mode="after")
-    def _engine_takes_params(self) -> RunConfig:
-        check_params(self.engine, {**self.sampler.params, **self.eval.params})
+    def _sampler_fits(self) -> RunConfig:
+        refuse(_faults(("sampler", "params"), check_params, self.engine, self.sampler.params))
+        return self
+
+    @model_validator(mode="after")
+    def _eval_fits(self) -> RunConfig:
+        refuse(_faults(("eval", "params"), check_params, self.engine, self.eval.params))
         return self
 
     @model_validator(mode="after")
     def _filters_agree(self) -> RunConfig:
-        check_filters(self.filters)
-        for training in self.trainings():
-            check_selection(training.selection, self.filters)
+        refuse(_faults(("filters",), check_filters, self.filters))
         return self
 
     @model_validator(mode="after")
-    def _chain_agrees(self) -> RunConfig:
+    def _selections_find_filters(self) -> RunConfig:
+        trainings = self.trainings()
+        refuse(
+            [f for t in trainings for f in _faults((), check_selection, t.selection, self.filters)]
+        )
+        return self
+
+    @model_validator(mode="after")
+    def _selections_feed_trainers(self) -> RunConfig:
         taken = [trainer.kind for trainer in self.trainer]
         given = [selection.kind for selection in self.selection]
+        faults = []
         if idle := sorted(set(given) - set(taken)):
-            raise ValueError(
+            faults.append(
                 f"selection of kind {', '.join(idle)} feeds no trainer; the trainers are of kind "
                 f"{', '.join(taken)}"
             )
         if len(set(given)) < len(given):
-            raise ValueError(f"two selections of one kind: {given}; trainers of a kind share one")
-        if any(_starts_from_base(trainer) for trainer in self.trainer[1:]):
-            raise ValueError(
-                'start_from = "base" can only be the first trainer\'s; each later one starts from '
-                "the checkpoint of the one before"
-            )
+            faults.append(f"two selections of one kind: {given}; trainers of a kind share one")
+        refuse([Fault(("selection",), why) for why in faults])
         return self
+
+    @model_validator(mode="after")
+    def _chain_goes_on(self) -> RunConfig:
+        why = (
+            'start_from = "base" can only be the first trainer\'s; each later one starts from '
+            "the checkpoint of the one before"
+        )
+        later = [(place, t) for place, t in self.all_trainers() if place[1] != 0]
+        refuse([Fault(place, why) for place, t in later if t.start_from == "base"])
+        return self
+
+    @model_validator(mode="after")
+    def _engine_holds_adapters(self) -> RunConfig:
+        if not isinstance(self.engine, VllmEngineConfig):
+            return self
+        most = self.engine.lora_rank
+        refuse(
+            [
+                Fault(
+                    (*place, "lora", "rank"),
+                    f"{trainer.lora.rank} is above engine.lora_rank = {most}, so the engine could "
+                    "not load what is trained; raise engine.lora_rank, or lower this",
+                )
+                for place, trainer in self.all_trainers()
+                if trainer.lora and trainer.lora.rank > most
+            ]
+        )
+        return self
+
+    def all_trainers(self) -> list[tuple[Place, TrainerConfig]]:
+        """Every trainer's settings in every iteration that differs, by where they are given."""
+        return [
+            (("trainer", at, *within), settings)
+            for at, trainer in enumerate(self.trainer)
+            for within, settings in _by_iteration(trainer)
+        ]
+
+    @property
+    def trains_adapters(self) -> bool:
+        """Whether any iteration does, so that the engine must be ready for adapters."""
+        return any(trainer.lora is not None for _, trainer in self.all_trainers())
 
     def sources(self) -> dict[str, ProblemSource]:
         """Every problem source by its set's name: train, dev, test, then the guards'."""
@@ -170,10 +227,22 @@ class RunConfig(Config):
         ]
 
 
-def _starts_from_base(trainer: TrainerConfig) -> bool:
-    """Whether it does so in any iteration of its schedule."""
-    iterations = range(max(1, len(trainer.per_iteration)))
-    return any(at_iteration(trainer, at).start_from == "base" for at in iterations)
+def _by_iteration(trainer: TrainerConfig) -> list[tuple[Place, TrainerConfig]]:
+    count = len(trainer.per_iteration)
+    if not count:
+        return [((), trainer)]
+    return [(("per_iteration", at), at_iteration(trainer, at)) for at in range(count)]
+
+
+def _faults(place: Place, check: Callable[..., None], *arguments: Any) -> list[Fault]:
+    """What a check of a part's own finds, with the place of that part."""
+    try:
+        check(*arguments)
+    except Faults as error:
+        return [Fault((*place, *fault.place), fault.why) for fault in error.faults]
+    except ValueError as error:
+        return [Fault(place, str(error))]
+    return []
 
 
 def _subject(kinds: Sequence[str], at: int) -> str:

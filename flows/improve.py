@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
@@ -13,24 +12,22 @@ from flows.display import Display
 from flows.publish import publish_iteration, publish_outcome
 from flows.session import Session, Standing, open_session
 from flows.stage_inputs import Sets
-from ratchet.ledger import Place, redo_from
+from ratchet.ledger import Place, Run, redo_from
 from ratchet.store import Store
 
 
 @flow(name="ratchet", flow_run_name="{name}", persist_result=False)
-def improve(
-    config: dict[str, Any], name: str, store: str, redo: tuple[int, str] | None = None
-) -> bool:
+def improve(name: str, store: str, redo: tuple[int, str] | None = None) -> bool:
     """Run, or go on with, the run `name`; whether any candidate was promoted.
 
-    `config` holds plain values, as a deployment's parameters do. What is in the store is used,
-    but for what follows the iteration and stage of `redo`: that is done again.
+    Its config is read from its record, because Prefect keeps a flow's parameters and shows them.
+    What is in the store is used, but for what follows the iteration and stage of `redo`: that is
+    done again.
     """
-    parsed = stored_config(config, name)
-    display = Display()
-    with open_session(parsed, Store(Path(store)), name, config, display) as session:
+    run = Run.open(Store(Path(store)), name)
+    with open_session(stored_config(run.config, name), run, Display()) as session:
         if redo:
-            session.run.redo(redo_from(session.run, *redo))
+            run.redo(redo_from(run, *redo))
         return _loop(session)
 
 

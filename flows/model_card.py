@@ -1,4 +1,7 @@
-"""The model card of an exported checkpoint: what it was made from, and what was measured."""
+"""The model card of an exported checkpoint: what it was made from, and what was measured.
+
+It is made to be passed on: secrets and this machine's folders are not in it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from flows.report import percent, show
 from flows.sets_report import overlap_lines
 from ratchet.ledger import Run
 from ratchet.policy import Policy
+from ratchet.secrets import shown as presentable
+from ratchet.secrets import shown_path
 
 
 def model_card(run: Run, config: RunConfig, policy: Policy) -> str:
@@ -21,7 +26,7 @@ def model_card(run: Run, config: RunConfig, policy: Policy) -> str:
             *_metadata(config, policy),
             f"# {run.name}, iteration {policy.iteration}",
             "",
-            f"Trained from `{config.model.path}`"
+            f"Trained from `{shown_path(config.model.path)}`"
             f"{f' at revision `{config.model.revision}`' if config.model.revision else ''} by "
             "rejection sampling: completions of the model itself were verified, and what was "
             "accepted was trained on.",
@@ -38,7 +43,7 @@ def model_card(run: Run, config: RunConfig, policy: Policy) -> str:
 
 def _metadata(config: RunConfig, policy: Policy) -> Iterator[str]:
     yield "---"
-    yield f"base_model: {json.dumps(config.model.path)}"
+    yield f"base_model: {json.dumps(shown_path(config.model.path))}"
     yield f"library_name: {'peft' if policy.adapter else 'transformers'}"
     yield "pipeline_tag: text-generation"
     yield "tags: [ratchet, rejection-sampling]"
@@ -53,7 +58,8 @@ def _data(config: RunConfig, shown: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|"
     uses = {"train": "sampled and trained on", "dev": "deciding", "test": "measured once"}
     for name, source in config.sources().items():
-        yield f"| {name} | {_source(source.model_dump())} | {uses.get(name, 'guarding')} |"
+        described = _source(presentable(source.model_dump()))
+        yield f"| {name} | {described} | {uses.get(name, 'guarding')} |"
     for line in overlap_lines(shown["overlap"]):
         yield ""
         yield line
@@ -93,5 +99,5 @@ def _settings(config: RunConfig) -> Iterator[str]:
     yield "## Settings"
     yield ""
     yield "```json"
-    yield json.dumps(config.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    yield json.dumps(presentable(config.model_dump(mode="json")), indent=1, ensure_ascii=False)
     yield "```"

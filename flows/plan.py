@@ -5,13 +5,16 @@ Nothing is sampled, trained or fetched: it works without network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from filters.selection import rows_per_problem
-from flows.config import RunConfig
+from flows.config import RunConfig, dump_config
+from flows.preflight import preflight
 from flows.sets_report import overlap_lines
 from ratchet.coverage import coverage_warnings
 from ratchet.disjoint import check_shared, find_shared, overlap_summary
@@ -19,7 +22,7 @@ from ratchet.ledger import Run
 from ratchet.policy import base_policy
 from ratchet.sources import LoadedProblems, is_local, load_problems
 from ratchet.sources.config import ProblemSource
-from ratchet.store import MANIFEST, Store, load_manifest
+from ratchet.store import MANIFEST, Manifest, Store, load_manifest
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,17 @@ class Forecast:
     tokens_per_completion: float
     tokens_per_second: float
     based_on: int
-    """Number of sample artifacts that the two means were taken over."""
+    """Number of sample artifacts that the two ratios were taken over."""
 
 
 def plan(config: RunConfig, store: Store | None, name: str) -> dict[str, Any]:
-    """The plan as one JSON object."""
+    """The plan as one JSON object.
+
+    Raises:
+        InputError: where a run would be refused, as far as that can be told without network.
+    """
+    with _checked(store) as checked:
+        preflight(dump_config(config), name, checked, fetch=False)
     problems = _problems(config)
     overlap = _overlap(config, problems)
     sizes = {
@@ -53,6 +62,16 @@ def plan(config: RunConfig, store: Store | None, name: str) -> dict[str, Any]:
         "finished_steps": _finished(store, name),
         "forecast": _forecast(config, store, sizes),
     }
+
+
+@contextmanager
+def _checked(store: Store | None) -> Iterator[Store]:
+    """The store that problem sets are read into to check them; one for the while if none is."""
+    if store:
+        yield store
+        return
+    with TemporaryDirectory(prefix="ratchet-plan-") as folder:
+        yield Store(Path(folder))
 
 
 def _problems(config: RunConfig) -> dict[str, LoadedProblems]:
@@ -124,8 +143,8 @@ def _finished(store: Store | None, name: str) -> list[str]:
 def _forecast(
     config: RunConfig, store: Store | None, sizes: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """Sampling time of one iteration; None where this store has measured nothing yet."""
-    measured = _measured(store) if store else None
+    """Sampling time of one iteration; None where this store has measured nothing like it yet."""
+    measured = _measured(config, store) if store else None
     count = sizes["train"]["count"]
     if not measured or count is None:
         return None
@@ -137,15 +156,39 @@ def _forecast(
     }
 
 
-def _measured(store: Store) -> Forecast | None:
-    manifests = [load_manifest(p) for p in store.root.glob(f"artifacts/sample-*/{MANIFEST}")]
-    metrics = [m.metrics for m in manifests if m.metrics.get("tokens_per_second")]
+def _measured(config: RunConfig, store: Store) -> Forecast | None:
+    """By the samples that an engine of the same kind drew of the same model, trained or not.
+
+    Seconds are of an artifact's last attempt, so the tokens beside them are that attempt's too.
+    """
+    policies = _policies(config, store)
+    metrics = [
+        sample.metrics
+        for sample in _manifests(store, "sample")
+        if sample.settings["engine"]["kind"] == config.engine.kind
+        and sample.inputs["policy"] in policies
+        and sample.metrics["tokens_per_second"]
+    ]
     if not metrics:
         return None
     tokens = sum(m["tokens"] for m in metrics)
     completions = sum(m["completions"] for m in metrics)
-    speed = sum(m["tokens_per_second"] for m in metrics) / len(metrics)
-    return Forecast(tokens / max(completions, 1), speed, len(metrics))
+    seconds = sum(m["work_seconds"] for m in metrics)
+    timed_tokens = sum(m["tokens_per_second"] * m["work_seconds"] for m in metrics)
+    return Forecast(tokens / completions, timed_tokens / seconds, len(metrics))
+
+
+def _policies(config: RunConfig, store: Store) -> set[str]:
+    """The fingerprints of the base model and of all that was trained from it."""
+    found = {base_policy(config.model).fingerprint}
+    trained = [(each.inputs["start"], each.fingerprint) for each in _manifests(store, "train")]
+    while new := {made for start, made in trained if start in found} - found:
+        found |= new
+    return found
+
+
+def _manifests(store: Store, stage: str) -> Iterable[Manifest]:
+    return [load_manifest(path) for path in store.root.glob(f"artifacts/{stage}-*/{MANIFEST}")]
 
 
 def describe(planned: dict[str, Any]) -> str:
@@ -198,9 +241,9 @@ def _count(value: int | None) -> str:
 
 def _forecast_line(forecast: dict[str, Any] | None) -> str:
     if not forecast:
-        return "forecast  none: nothing has been sampled in this store yet"
+        return "forecast  none: this engine has sampled nothing of this model in this store yet"
     return (
         f"forecast  about {forecast['sampled_tokens']:,} tokens and "
-        f"{forecast['sample_seconds']:,} s of sampling an iteration, by the mean of "
-        f"{forecast['based_on_sample_artifacts']} earlier samples in this store"
+        f"{forecast['sample_seconds']:,} s of sampling an iteration, by "
+        f"{forecast['based_on_sample_artifacts']} earlier samples of this model by this engine"
     )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from filters.base import FilterContext
 from filters.build import settings_of
+from filters.config import FilterConfig
 from filters.custom import CustomConfig, load_custom
 from filters.decontamination import BENCHMARK, DecontaminationConfig
 from flows.config import RunConfig, stored_config
+from flows.engine_check import check_engine
 from ratchet.disjoint import keep_apart
+from ratchet.errors import InputError
+from ratchet.ledger import Run
 from ratchet.policy import base_policy
 from ratchet.problem_set import ProblemSet, load_set
+from ratchet.sources import is_local
 from ratchet.store import Store
 from samplers.config import engine_identity
 from trainers.config import GrpoConfig
@@ -45,29 +52,70 @@ def benchmarks(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
     return {name: load_set(store, name, s) for name, s in zip(names, sources, strict=True)}
 
 
-def _check_user_code(config: RunConfig) -> None:
-    """Load what the user brings, so that a wrong name is told before a token is spent."""
-    for rule in config.filters:
-        settings_of(rule)
-        if isinstance(rule, CustomConfig):
-            load_custom(rule, FilterContext(problems={}))
-    for trainer in config.trainer:
-        rewards = trainer.rewards if isinstance(trainer, GrpoConfig) else ()
-        for reward in rewards:
-            if isinstance(reward, CustomReward):
-                RewardProcess(reward).close()
-
-
-def preflight(tables: dict[str, Any], name: str, store: Store) -> None:
+def preflight(tables: dict[str, Any], name: str, store: Store, *, fetch: bool = True) -> None:
     """Find what the user must mend before Prefect and the engine are started.
 
     Raises:
-        InputError: with what was seen, why it can't work and what to do.
+        InputError: with all that was seen, why it can't work and what to do.
     """
     config = stored_config(tables, name)
-    base_policy(config.model)
-    engine_identity(config.engine)
-    _check_user_code(config)
-    for trainer in config.trainer:
-        check_environment(trainer)
-    problem_sets(config, store)
+    _all(
+        [
+            lambda: Run.check(store, name, tables),
+            lambda: base_policy(config.model),
+            lambda: engine_identity(config.engine),
+            lambda: check_engine(config.engine),
+            lambda: _check_user_code(config),
+            *(partial(check_environment, trainer) for _, trainer in config.all_trainers()),
+        ]
+    )
+    if fetch or all(map(is_local, config.sources().values())):
+        problem_sets(config, store)
+    else:
+        here = {set_: source for set_, source in config.sources().items() if is_local(source)}
+        _all([partial(load_set, store, set_, source) for set_, source in here.items()])
+
+
+def _all(checks: Iterable[Callable[[], object]]) -> None:
+    """Every check, though one before it has failed.
+
+    Raises:
+        InputError: with what each of them said, once.
+    """
+    told: dict[str, None] = {}
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            told[str(error)] = None
+    if len(told) > 1:
+        raise InputError(f"{len(told)} things stand in the way:\n  " + "\n  ".join(told))
+    if told:
+        raise InputError(*told)
+
+
+def _check_user_code(config: RunConfig) -> None:
+    """Load what the user brings, so that a wrong name is told before a token is spent.
+
+    Raises:
+        InputError: with all that can't be loaded.
+    """
+    _all([partial(_load_filter, rule) for rule in config.filters])
+    rewards = [
+        reward
+        for _, trainer in config.all_trainers()
+        if isinstance(trainer, GrpoConfig)
+        for reward in trainer.rewards
+        if isinstance(reward, CustomReward)
+    ]
+    _all([partial(_load_reward, reward) for reward in rewards])
+
+
+def _load_filter(rule: FilterConfig) -> None:
+    settings_of(rule)
+    if isinstance(rule, CustomConfig):
+        load_custom(rule, FilterContext(problems={}))
+
+
+def _load_reward(reward: CustomReward) -> None:
+    RewardProcess(reward).close()

@@ -23,7 +23,7 @@ from ratchet.faults import crash_scope
 from ratchet.identity import ArtifactSpec
 from ratchet.ledger import Entry, Place, Run
 from ratchet.policy import Policy, base_policy
-from ratchet.store import Artifact, Store, Workspace
+from ratchet.store import Artifact, Workspace
 from samplers.client import EngineClient
 from samplers.config import engine_identity
 from trainers.process import TrainerDied, WarmWorker
@@ -141,11 +141,8 @@ def _stage_task(
 
 
 @contextmanager
-def open_session(
-    config: RunConfig, store: Store, name: str, stored: Mapping[str, Any], display: Display
-) -> Iterator[Session]:
-    """A session on the run `name`, made if it is not there; ends its processes when left."""
-    run = Run.create(store, name, stored)
+def open_session(config: RunConfig, run: Run, display: Display) -> Iterator[Session]:
+    """A session on a run; ends its processes when left."""
     logs = run.path / "logs"
     logs.mkdir(exist_ok=True)
     with run.working(), Grader() as grader, _engine(config, run, logs) as engine:
@@ -162,7 +159,7 @@ def _engine(config: RunConfig, run: Run, logs: Path) -> Iterator[EngineClient]:
         config.engine,
         config.prompt,
         log=logs / "engine.log",
-        lora=any(trainer.lora is not None for trainer in config.trainer),
+        lora=config.trains_adapters,
         on_start=run.count_engine_start,
     )
     try:

@@ -75,18 +75,11 @@ def _known_format(name: str) -> Any:
 
 
 def _policy(settings: list[str]) -> Any:
-    from pydantic import ValidationError
-
     from ratchet.answers import Policy
-    from ratchet.config import parse_override
-    from ratchet.errors import InputError
+    from ratchet.config import parse_config, parse_override
 
-    values = {".".join(path): value for path, value in map(parse_override, settings)}
-    try:
-        return Policy(**values)
-    except ValidationError as error:
-        known = ", ".join(Policy.model_fields)
-        raise InputError(f"--policy: {error}; the settings are {known}") from None
+    pairs = [parse_override(text, "--policy", "percent=fraction") for text in settings]
+    return parse_config(Policy, {".".join(path): value for path, value in pairs}, "--policy")
 
 
 def _tell(summary: Summary, *, as_json: bool, with_audit: bool, out: Path) -> None:

@@ -5,24 +5,66 @@ TOML because YAML reads `4e-6` as a string (docs/decisions/0002-toml.md).
 
 from __future__ import annotations
 
+import hashlib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
+from ratchet.config_errors import Known, find_faults, shown_value
 from ratchet.errors import InputError
+from ratchet.secrets import is_secret
 
 
 class Config(BaseModel):
-    """Base of every config class: frozen, and unknown keys are errors."""
+    """Base of every config class: frozen; unknown keys and numbers without end are errors."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remembered(
+        cls, table: Any, parse: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        """Noted for `find_faults`, which goes on where a setting is wrong."""
+        if not isinstance(info.context, Known):
+            return parse(table)
+        try:
+            config = parse(table)
+        except ValidationError as error:
+            info.context.add_parts(table, cls, error)
+            raise
+        info.context.add(table, config)
+        return config
+
+
+def of_form(pattern: str, words: str) -> AfterValidator:
+    """Marks a text that must match a pattern; an error says it in words: "must be {words}"."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {words}, not {shown_value(text)}")
+        return text
+
+    return AfterValidator(check)
 
 
 class NotIdentity:
@@ -37,7 +79,10 @@ class Later:
 
 
 def identity_settings(config: BaseModel) -> dict[str, Any]:
-    """The settings that can change a result, as plain JSON values."""
+    """The settings that can change a result, as plain JSON values; a secret counts by its digest.
+
+    They are written beside artifacts, which are passed on more easily than a run's record.
+    """
     settings: dict[str, Any] = {}
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
@@ -57,10 +102,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return identity_settings(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {
+            str(key): _fingerprint(inner) if is_secret(key) else _plain(inner)
+            for key, inner in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def _fingerprint(secret: Any) -> str:
+    return hashlib.sha256(repr(_plain(secret)).encode()).hexdigest()[:16]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -77,15 +129,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no valid TOML: {error}") from None
 
 
-def parse_override(text: str) -> tuple[list[str], Any]:
+def parse_override(
+    text: str, option: str = "--set", example: str = "sampler.group_size=4"
+) -> tuple[list[str], Any]:
     """`a.b=1` -> (["a", "b"], 1). The value is read as TOML; what isn't TOML is taken as text.
 
     Raises:
-        InputError: if there is no `=`, or no key before it.
+        InputError: if there is no `=`, or no key before it; it names the `option` of the command
+            line, and shows the `example`.
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise InputError(f"--set {text!r} has no key=value; write --set sampler.group_size=4")
+        raise InputError(f"{option} {text!r} has no key=value; write {option} {example}")
     try:
         parsed = tomllib.loads(f"v = {value}")["v"]
     except tomllib.TOMLDecodeError:
@@ -126,39 +181,7 @@ def parse_config(model: type[ConfigT], tables: Mapping[str, Any], origin: str) -
     """
     try:
         return model.model_validate(tables)
-    except ValidationError as error:
-        lines = [_explain(model, item) for item in error.errors()]
-        count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
-        raise InputError(f"{origin} has {count}:\n" + "\n".join(f"  {x}" for x in lines)) from None
-
-
-def _explain(model: type[BaseModel], item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"])
-    match item["type"]:
-        case "extra_forbidden":
-            near = get_close_matches(str(item["loc"][-1]), _known_keys(model), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            return f"{place}: unknown key{hint}"
-        case "missing":
-            return f"{place}: missing, and it has no default"
-        case "value_error":
-            return f"{place}: {item['ctx']['error']}" if place else str(item["ctx"]["error"])
-        case _:
-            return f"{place}: {item['msg']} (got {item['input']!r})"
-
-
-def _known_keys(model: type[BaseModel]) -> set[str]:
-    keys: set[str] = set()
-    for name, field in model.model_fields.items():
-        keys.add(name)
-        for inner in _models_in(field.annotation):
-            keys |= _known_keys(inner)
-    return keys
-
-
-def _models_in(hint: Any) -> list[type[BaseModel]]:
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return [hint]
-    if get_origin(hint) in (Annotated, Union, list, tuple, dict) or hasattr(hint, "__args__"):
-        return [model for arg in get_args(hint) for model in _models_in(arg)]
-    return []
+    except ValidationError:
+        faults = find_faults(model, tables)
+    count = f"{len(faults)} error{'s' if len(faults) > 1 else ''}"
+    raise InputError(f"{origin} has {count}:\n" + "\n".join(f"  {fault}" for fault in faults))

@@ -10,6 +10,10 @@ from pydantic import Field, field_validator, model_validator
 from ratchet.config import Config
 from ratchet.engine import Sampling
 
+GroupSize = Annotated[int, Field(ge=1, le=100_000)]
+Temperature = Annotated[float, Field(ge=0.0, le=100.0)]
+ShardSize = Annotated[int, Field(ge=1, le=100_000_000)]
+
 _SET_ELSEWHERE = {
     "n": "group_size",
     "temperature": "temperature",
@@ -35,16 +39,16 @@ def refuse(names: Mapping[str, Any], owners: Mapping[str, str]) -> None:
 class DecodingConfig(Config):
     """`group_size` completions for each problem, all drawn alike."""
 
-    group_size: Annotated[int, Field(ge=1)] = 1
-    temperature: Annotated[float, Field(ge=0.0)] = 0.0
+    group_size: GroupSize = 1
+    temperature: Temperature = 0.0
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    max_tokens: Annotated[int, Field(ge=1)] = 1024
+    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 1024
     """Longest completion, in tokens; what is longer is cut and has finish_reason `length`."""
     stop: tuple[str, ...] = ()
     """Texts that end a completion; they are not part of it."""
     params: dict[str, Any] = Field(default_factory=dict)
     """Further sampling parameters of the engine, such as top_k, min_p, repetition_penalty."""
-    shard_size: Annotated[int, Field(ge=1)] = 512
+    shard_size: ShardSize = 512
     """Completions per shard, the unit of restart; rounded down to whole groups."""
 
     @field_validator("params")

@@ -38,13 +38,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def replace_with(path: Path, write: Callable[[Path], None]) -> None:
+def replace_with(path: Path, write: Callable[[Path], None], *, private: bool = False) -> None:
     """Have `write` fill a temporary file, sync it, and rename it to `path`.
+
+    A `private` file can be read by its owner alone, from its first byte on.
 
     The temporary file is removed when `write` fails, so that a full disk is not kept full by us.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        if private:
+            temporary.touch(mode=0o600)
         write(temporary)
         sync_file(temporary)
         crash_point("before_rename")
@@ -56,14 +60,14 @@ def replace_with(path: Path, write: Callable[[Path], None]) -> None:
     crash_point("after_rename")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, private: bool = False) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
     def write(temporary: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
-    replace_with(path, write)
+    replace_with(path, write, private=private)
 
 
 def read_json(path: Path) -> Any:

@@ -18,9 +18,22 @@ STAGES = ("sample", "filter", "select", "train", "eval", "gate")
 """What an iteration does, in order; `select` and `gate` are the cheap ends of filter and eval."""
 
 State = Literal["running", "done", "failed", "interrupted"]
+MAX_NAME_CHARS = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_MAX_NAME = 200
-"""Characters; a file's name may have 255, and the lock's is longer than the run's."""
+
+
+def check_run_name(name: str) -> None:
+    """Whether `name` can name a run's folder and its lock's file.
+
+    Raises:
+        InputError: if it can't.
+    """
+    if not _NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
+        seen = repr(name) if len(name) <= MAX_NAME_CHARS else f"of {len(name):,} characters"
+        raise InputError(
+            f"run name {seen} can't name a folder; use 1 to {MAX_NAME_CHARS} letters, digits, "
+            "'.', '_' and '-', a letter or digit first"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +118,27 @@ class Run:
         Raises:
             InputError: if the name can't name a folder, or belongs to a run with another config.
         """
+        run = cls.check(store, name, config)
+        run.path.mkdir(parents=True, exist_ok=True)
+        if not run._file("run").exists():
+            record = {"name": name, "config": config, "created": time.time()}
+            write_json(run._file("run"), record, private=True)
+        return run
+
+    @classmethod
+    def check(cls, store: Store, name: str, config: Mapping[str, Any]) -> Run:
+        """The run that `create` would give; nothing is written.
+
+        Raises:
+            InputError: as `create` does.
+        """
         check_run_name(name)
         run = cls(store, name)
-        run.path.mkdir(parents=True, exist_ok=True)
-        if run._file("run").exists():
-            if run.config != dict(config):
-                raise InputError(
-                    f"run {name!r} exists with another config; give the new one another --name, "
-                    f"or go on with the old one: ratchet resume {name}"
-                )
-            return run
-        write_json(run._file("run"), {"name": name, "config": config, "created": time.time()})
+        if run._file("run").exists() and run.config != dict(config):
+            raise InputError(
+                f"run {name!r} exists with another config; give the new one another --name, "
+                f"or go on with the old one: ratchet resume {name}"
+            )
         return run
 
     @classmethod
@@ -256,24 +279,6 @@ class Run:
             finally:
                 wall = before + time.monotonic() - started
                 self.update_status(**end, wall_seconds=round(wall, 3))
-
-
-def check_run_name(name: str) -> None:
-    """Every name of a run that comes from outside passes here.
-
-    Raises:
-        InputError: if it can't name a folder inside the store.
-    """
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"run name {name!r} can't name a folder; use letters, digits, '.', '_' and '-', "
-            "and begin with a letter or digit"
-        )
-    if len(name) > _MAX_NAME:
-        raise InputError(
-            f"run name {name[:20]!r}… has {len(name)} characters, and a folder's name has at most "
-            f"{_MAX_NAME}; choose a shorter one"
-        )
 
 
 def reached_iterations(entries: Mapping[str, Entry]) -> list[int]:

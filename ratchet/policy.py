@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ratchet.config import Config
-from ratchet.errors import InputError
+from ratchet.errors import InputError, looked_for
 from ratchet.files import sha256_file
 from ratchet.identity import digest
 
@@ -50,7 +50,10 @@ def base_policy(config: ModelConfig) -> Policy:
         fingerprint = checkpoint_digest(path)
         location = str(path.resolve())
     elif _looks_local(config.path):
-        raise InputError(f"model.path {config.path!r} does not exist; give a folder or a hub id")
+        raise InputError(
+            f"model.path {config.path!r} does not exist ({looked_for(config.path)}); give a folder "
+            "or a hub id"
+        )
     else:
         fingerprint = digest({"hub": config.path, "revision": config.revision})
         location = config.path

@@ -19,9 +19,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ratchet.config import of_form
 from ratchet.errors import InputError
 
-DottedPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+DottedPath = Annotated[
+    str,
+    of_form(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", 'a module and a name in it, "package.module:name"'),
+]
 """A module and a name in it."""
 
 

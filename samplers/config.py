@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
-from ratchet.config import Config, NotIdentity, identity_settings
-from ratchet.decoding import DecodingConfig, refuse
-from ratchet.errors import InputError
+from ratchet.config import Config, NotIdentity, identity_settings, of_form
+from ratchet.decoding import DecodingConfig, GroupSize, ShardSize, Temperature, refuse
+from ratchet.errors import InputError, looked_for
 from ratchet.files import sha256_file
 from ratchet.identity import digest
 from samplers.vllm_names import unknown_engine_args, unknown_sampling_params
@@ -51,7 +51,7 @@ class VllmEngineConfig(EngineBase):
     dtype: Dtype = "auto"
     max_model_len: Annotated[int | None, Field(ge=2)] = None
     """Tokens of prompt and completion together; None for what the model was made for."""
-    max_num_seqs: Annotated[int, Field(ge=1), NotIdentity()] = 256
+    max_num_seqs: Annotated[int, Field(ge=1, le=1_000_000), NotIdentity()] = 256
     """Completions sampled at the same time; more is faster while memory lasts."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), NotIdentity()] = 0.9
     tensor_parallel_size: Annotated[int, Field(ge=1), NotIdentity()] = 1
@@ -81,8 +81,12 @@ class TransformersEngineConfig(EngineBase):
     kind: Literal["transformers"] = "transformers"
     dtype: Dtype = "auto"
     max_model_len: Annotated[int | None, Field(ge=2)] = None
-    batch_size: Annotated[int, Field(ge=1), NotIdentity()] = 32
-    device: Annotated[str, NotIdentity()] = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000), NotIdentity()] = 32
+    device: Annotated[
+        str,
+        NotIdentity(),
+        of_form(r"auto|cpu|mps|cuda(:\d+)?", 'one of "auto", "cpu", "cuda", "cuda:0", …, "mps"'),
+    ] = "auto"
     """`auto` takes CUDA, then Apple's MPS, then the CPU."""
 
     @property
@@ -120,7 +124,10 @@ def recorded_files(path: str) -> list[Path]:
     if place.is_file():
         return [place]
     if not place.is_dir():
-        raise InputError(f"engine.path {path!r} does not exist; give a Parquet or JSONL file")
+        raise InputError(
+            f"engine.path {path!r} does not exist ({looked_for(path)}); give a Parquet or JSONL "
+            "file"
+        )
     files = sorted(p for p in place.iterdir() if p.suffix in {".parquet", ".jsonl"})
     if not files:
         raise InputError(f"engine.path {path!r} holds neither *.parquet nor *.jsonl")
@@ -154,9 +161,9 @@ class DoSampleConfig(DecodingConfig):
     """`group_size` independent completions per problem."""
 
     kind: Literal["do_sample"] = "do_sample"
-    group_size: Annotated[int, Field(ge=1)] = 8
-    temperature: Annotated[float, Field(ge=0.0)] = 1.0
-    shard_size: Annotated[int, Field(ge=1)] = 2048
+    group_size: GroupSize = 8
+    temperature: Temperature = 1.0
+    shard_size: ShardSize = 2048
 
 
 SamplerConfig: TypeAlias = DoSampleConfig

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ratchet.config import Config, NotIdentity
-from trainers.schedule import fixed_keys, overridden, shown
+from ratchet.config_errors import Fault, find_faults, refuse
+from trainers.schedule import FIELD, fixed_keys, overridden
+from trainers.trl_names import unknown_arguments, unknown_optimizer, unknown_scheduler
 
 DEFAULT_EPOCHS = 2.0
 
@@ -74,7 +76,7 @@ class TrainerBase(Config):
     max_grad_norm: float = Field(default=1.0, ge=0)
     """0 clips nothing."""
 
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=1_000_000)
     """Rows per optimizer step, over all devices and accumulation steps together."""
     device_batch_size: Annotated[int | None, NotIdentity()] = Field(default=None, ge=1)
     """Rows that one device takes at once; left out, its whole share of the batch."""
@@ -88,7 +90,7 @@ class TrainerBase(Config):
     max_steps: int | None = Field(default=None, ge=1)
     """Optimizer steps, however many rows there are."""
 
-    max_length: int = Field(default=2048, ge=2)
+    max_length: int = Field(default=2048, ge=2, le=10_000_000)
     """Tokens of prompt, completion and end token; a longer row is dropped and counted."""
     min_rows: int = Field(default=1, ge=1)
     """Fewer trainable rows than this are an error."""
@@ -135,10 +137,27 @@ class TrainerBase(Config):
     @classmethod
     def _args_are_free(cls, args: dict[str, Any]) -> dict[str, Any]:
         owned = cls.OWNED_ARGS
-        taken = [f"args.{name} is decided by {owned[name]}" for name in args if name in owned]
-        if taken:
-            raise ValueError("; ".join(taken))
+        wrong = [f"args.{name} is decided by {owned[name]}" for name in args if name in owned]
+        if "kind" in cls.model_fields:
+            free = [name for name in args if name not in owned]
+            wrong += unknown_arguments(free, cls.model_fields["kind"].default)
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return args
+
+    @field_validator("optimizer")
+    @classmethod
+    def _optimizer_is_known(cls, name: str) -> str:
+        if unknown := unknown_optimizer(name):
+            raise ValueError(unknown)
+        return name
+
+    @field_validator("lr_scheduler")
+    @classmethod
+    def _scheduler_is_known(cls, name: str) -> str:
+        if unknown := unknown_scheduler(name):
+            raise ValueError(unknown)
+        return name
 
     @model_validator(mode="before")
     @classmethod
@@ -159,17 +178,23 @@ class TrainerBase(Config):
 
     @model_validator(mode="after")
     def _all_iterations_work(self) -> Self:
-        errors = []
-        for iteration in range(len(self.per_iteration)):
-            try:
-                self.at(iteration)
-            except ValidationError as error:
-                errors.append(f"per_iteration[{iteration}]: {shown(error)}")
-            except ValueError as error:
-                errors.append(f"per_iteration[{iteration}]: {error}")
-        if errors:
-            raise ValueError("; ".join(errors))
+        if not self.per_iteration:
+            return self
+        own = find_faults(type(self), overridden(self.model_dump(), {}))
+        refuse(
+            [
+                Fault((FIELD, at, *fault.place), fault.why)
+                for at, overrides in enumerate(self.per_iteration)
+                for fault in self._faults_with(overrides)
+                if fault not in own
+            ]
+        )
         return self
+
+    def _faults_with(self, overrides: Mapping[str, Any]) -> list[Fault]:
+        if fixed := fixed_keys(overrides):
+            return [Fault((), why) for why in fixed]
+        return find_faults(type(self), overridden(self.model_dump(), overrides))
 
     @model_validator(mode="after")
     def _batch_splits(self) -> Self:

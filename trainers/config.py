@@ -81,7 +81,7 @@ class DpoConfig(RowsConfig):
     kind: Literal["dpo"] = "dpo"
     learning_rate: float = Field(default=7e-7, gt=0)
     """The default is that of iterative RPO for all weights; adapters want about ten times more."""
-    batch_size: int = Field(default=16, ge=1)
+    batch_size: int = Field(default=16, ge=1, le=1_000_000)
     """Pairs per optimizer step, over all devices and accumulation steps together."""
     max_length: int = Field(default=2048, ge=2)
     """Tokens of prompt, one completion and end token; a pair with a longer side is dropped and

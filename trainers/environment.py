@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from ratchet.config_errors import listed
 from ratchet.errors import InputError
 from trainers.base_config import TrainerBase
 from trainers.config import GrpoConfig, SftConfig
 from trainers.process import Devices, find_devices
 from trainers.sharding import accelerate_lacks
+
+_TRACKERS = {
+    "clearml": ("clearml",),
+    "codecarbon": ("codecarbon",),
+    "comet_ml": ("comet_ml",),
+    "dagshub": ("dagshub",),
+    "dvclive": ("dvclive",),
+    "flyte": ("flytekit",),
+    "kubeflow": ("kubeflow",),
+    "mlflow": ("mlflow",),
+    "neptune": ("neptune",),
+    "swanlab": ("swanlab",),
+    "tensorboard": ("tensorboard", "tensorboardX"),
+    "trackio": ("trackio",),
+    "wandb": ("wandb",),
+}
+"""What transformers reports to, and the modules of which it needs one."""
 
 
 def check_environment(config: TrainerBase) -> Devices:
@@ -24,6 +42,7 @@ def check_environment(config: TrainerBase) -> Devices:
         *_liger_lacks(config, devices),
         *_padding_free_lacks(config, devices),
         *_vllm_lacks(config, devices),
+        *_tracker_lacks(config),
         *accelerate_lacks(config),
     ]
     if lacks:
@@ -74,3 +93,15 @@ def _vllm_lacks(config: TrainerBase, devices: Devices) -> list[str]:
     if find_spec("vllm") is None:
         return [f'{asked} needs vllm; pip install vllm, or set it to "transformers"']
     return []
+
+
+def _tracker_lacks(config: TrainerBase) -> list[str]:
+    lacks = []
+    for tracker in config.report_to:
+        modules = _TRACKERS.get(tracker)
+        asked = f'trainer.report_to names "{tracker}", which'
+        if modules is None:
+            lacks.append(f"{asked} transformers does not know; choose from {listed(_TRACKERS)}")
+        elif not any(map(find_spec, modules)):
+            lacks.append(f"{asked} needs {modules[0]}; pip install {modules[0]}, or leave it out")
+    return lacks

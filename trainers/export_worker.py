@@ -6,6 +6,7 @@ tokenizer's own files.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def write(job: ExportJob) -> None:
     else:
         assert policy.adapter is not None
         shutil.copytree(policy.adapter, folder, dirs_exist_ok=True)
+    _follow_umask(folder)
 
 
 def _write_merged(policy: Policy, folder: Path, dtype: str) -> None:
@@ -42,6 +44,14 @@ def _write_merged(policy: Policy, folder: Path, dtype: str) -> None:
         model = peft.PeftModel.from_pretrained(model, policy.adapter).merge_and_unload()
     model.to(getattr(torch, dtype)).save_pretrained(folder)
     add_tokenizer(policy, folder)
+
+
+def _follow_umask(folder: Path) -> None:
+    """Weights are written for their owner alone; these are for whoever may read the folder."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in folder.rglob("*"):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
 
 
 if __name__ == "__main__":

@@ -42,16 +42,16 @@ class GrpoConfig(TrainerBase):
 
     kind: Literal["grpo"] = "grpo"
     learning_rate: float = Field(default=1e-6, gt=0)
-    batch_size: int = Field(default=64, ge=2)
+    batch_size: int = Field(default=64, ge=2, le=1_000_000)
     """Completions per optimizer step, over all devices and accumulation steps together."""
-    group_size: int = Field(default=8, ge=2)
+    group_size: int = Field(default=8, ge=2, le=100_000)
     """Completions of one problem; `batch_size` / `group_size` problems make up a step."""
-    max_tokens: int = Field(default=512, ge=1)
+    max_tokens: int = Field(default=512, ge=1, le=10_000_000)
     """Tokens of a completion, after which it is cut."""
     max_length: int = Field(default=2048, ge=2)
     """Tokens of a prompt and `max_tokens`; a problem with a longer prompt is dropped and
     counted."""
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, gt=0, le=100)
     generation: Literal["transformers", "vllm_colocate", "vllm_server"] = "transformers"
     """What samples. vLLM needs a GPU: in the trainer's process, or as a server of TRL's
     (`trl vllm-serve`, found by `args.vllm_server_base_url`)."""

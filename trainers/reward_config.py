@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ratchet import user_code
-from ratchet.config import Config, NotIdentity
+from ratchet.config import Config, NotIdentity, of_form
 from ratchet.scripts import OWN_LANGUAGE, LanguageSetting
 
 _PLACE = ("step", "group", "attempt", "problem_id")
@@ -15,7 +15,7 @@ _FOUND = ("completion", "num_tokens", "finish_reason", "reward", "advantage", "f
 RESERVED = frozenset({*_PLACE, *_FOUND})
 """Columns of the table of rewards that are no reward's."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Name = Annotated[str, of_form(r"[a-z][a-z0-9_]*", "lower-case letters, digits and '_'")]
 
 
 class RewardBase(Config):

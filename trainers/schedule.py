@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 FIELD = "per_iteration"
 _FIXED = {
     "kind": "the rows that a training takes are chosen for the whole run",
@@ -29,11 +27,3 @@ def overridden(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> dic
     replaced = {_EITHER[key] for key in overrides if key in _EITHER} - set(overrides)
     kept = {key: value for key, value in settings.items() if key not in (*replaced, FIELD)}
     return {**kept, **overrides}
-
-
-def shown(error: ValidationError) -> str:
-    """The errors of one iteration's settings in one line."""
-    return "; ".join(
-        ": ".join(filter(None, [".".join(map(str, one["loc"])), one["msg"]]))
-        for one in error.errors()
-    )

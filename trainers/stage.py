@@ -146,7 +146,7 @@ def run(config: TrainerConfig, inputs: TrainInputs, out: Workspace) -> dict[str,
     work.mkdir(exist_ok=True)
     shutil.rmtree(out.path / CHECKPOINT, ignore_errors=True)
     shutil.rmtree(work / "tables", ignore_errors=True)
-    write_json(work / "job.json", asdict(job))
+    write_json(work / "job.json", asdict(job), private=True)
     launch = Launch(_WORKER, work / "job.json", devices, inputs.log_path, config.accelerate_config)
     run_worker(launch, lambda message: _report(inputs.progress, message), inputs.warm)
     return _take_result(job, out)

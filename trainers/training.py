@@ -144,6 +144,8 @@ def _shared(config: TrainerBase, plan: Plan[Any], job: TrainJob) -> dict[str, An
         "max_grad_norm": config.max_grad_norm,
         "seed": job.seed,
         "bf16": compute_dtype(config) == torch.bfloat16,
+        # transformers takes bfloat16 on a CPU only where it is told that this is what is meant.
+        **({} if holds_device() else {"use_cpu": True}),
         "gradient_checkpointing": config.gradient_checkpointing,
         "use_liger_kernel": config.liger,
         "report_to": trackers or "none",

@@ -140,7 +140,7 @@ class ArithmeticSource(_SourceConfig):
 
     kind: Literal["arithmetic"] = "arithmetic"
     split: Literal["train", "dev", "test", "seed"] = "train"
-    size: Extent = 1000
+    size: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
     """Number of problems."""
     levels: tuple[Level, ...] = (1, 2, 3, 4)
     """Numbers of steps."""

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ratchet.ledger import Run
+from ratchet.store import Store
+
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(ROOT.glob("configs/*.toml"))
 
@@ -42,6 +45,7 @@ def test_there_are_recipes() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_parses_and_plans_without_network(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()  # the sets are checked once for both
     planned = ratchet("plan", str(recipe), "--json", store=tmp_path / "store")
     assert planned.returncode == 0, planned.stderr
     answer = json.loads(planned.stdout)
@@ -77,6 +81,8 @@ def test_all_config_errors_come_at_once_with_exit_code_2(tmp_path: Path) -> None
     [
         (("run", "nope.toml"), "no config file"),
         (("run", "configs/demo.toml", "--set", "model.path=./nope"), "does not exist"),
+        (("run", "configs/demo.toml", "--name", ""), "run name '' can't name a folder"),
+        (("plan", "configs/demo.toml", "--name", "a/b"), "run name 'a/b' can't name a folder"),
         (("resume", "nope"), "no run 'nope'"),
         (("show", "nope"), "no run 'nope'"),
     ],
@@ -88,6 +94,29 @@ def test_bad_input_is_told_with_exit_code_2(
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_stage_to_resume_from_needs_its_iteration(tmp_path: Path) -> None:
+    Run.create(Store(tmp_path / "store"), "known", {})
+    done = ratchet("resume", "known", "--from-stage", "train", store=tmp_path / "store")
+    assert done.returncode == 2
+    assert "--from-stage train does not say of which iteration" in done.stderr
+
+
+def test_advice_on_an_option_is_about_that_option(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"completion": "1", "reference_answer": "1"}\n')
+    for policy, told in [
+        ("percent", "--policy 'percent' has no key=value; write --policy percent=fraction"),
+        ("percent=half", 'percent: must be one of "unit", "fraction", not "half"'),
+    ]:
+        command = [sys.executable, "-m", "flows", "verify", str(source), "--policy", policy]
+        command += ["--completion", "completion", "--reference", "reference_answer"]
+        command += ["-o", str(tmp_path / "out.parquet")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert told in done.stderr
+        assert "--set" not in done.stderr
 
 
 def write_problems(path: Path, rows: list[dict[str, str]]) -> str:

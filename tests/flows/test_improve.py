@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from ratchet.ledger import Run
 from ratchet.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
-from world import GROUP_SIZE, SIZES, World, problems
+from world import GROUP_SIZE, ROOT, SECRET, SIZES, World, problems
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,25 @@ def test_prefect_knows_each_stage_by_name_and_each_iteration_by_a_table(world: W
     assert {"world base/eval", "world 0/sample", "world 1/gate", "world test/final"} <= names
     keys = {artifact["key"] for artifact in ask_prefect(world, "artifacts")}
     assert {"world-iteration-0", "world-iteration-1", "world-outcome"} <= keys
+
+
+def test_prefect_is_told_neither_the_config_nor_an_absolute_path(world: World) -> None:
+    flow_runs = [run for run in ask_prefect(world, "flow_runs") if run["name"] == "world"]
+    assert flow_runs
+    for run in flow_runs:
+        assert set(run["parameters"]) == {"name", "store"}
+        assert not Path(run["parameters"]["store"]).is_absolute()
+    told = [ask_prefect(world, what) for what in ("flow_runs", "task_runs", "artifacts", "logs")]
+    assert SECRET not in json.dumps(told)
+
+
+def test_a_secret_of_the_config_is_in_its_record_alone_which_its_owner_alone_reads(
+    world: World,
+) -> None:
+    files = [path for path in (world.folder / "whole").rglob("*") if path.is_file()]
+    holders = [path for path in files if SECRET.encode() in path.read_bytes()]
+    assert holders == [world.folder / "whole" / "runs" / "world" / "run.json"]
+    assert holders[0].stat().st_mode & 0o777 == 0o600
 
 
 def test_rejected_completions_stay(world: World) -> None:
@@ -259,11 +279,20 @@ def test_each_gate_keeps_the_answers_of_base_incumbent_and_candidate(world: Worl
 
 def test_the_incumbent_is_exported_with_its_card(world: World) -> None:
     out = world.folder / "exported"
+    umask = os.umask(0o022)
     answer = world.ratchet("export", "world", "-o", str(out), "--dtype", "float32", store="whole")
+    os.umask(umask)
     assert answer.returncode == 0, answer.stderr
     card = (out / "README.md").read_text()
     assert "| 0 | 96 | 48 | 48 |" in card
     assert "This checkpoint was not measured" not in card
+    assert 'base_model: "models/arithmetic-seed"' in card
+    assert '"path": "recording.jsonl"' in card
+    assert '"hub_token": "(not shown)"' in card
+    for path in out.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o644
+        for told in (SECRET, str(world.folder), str(ROOT)):
+            assert told.encode() not in path.read_bytes()
     identity = whole(world)["iterations"][0]["artifacts"]["train"]
     trained = world.folder / "whole" / "artifacts" / identity / "checkpoint"
     weights = [load_file(folder / "model.safetensors") for folder in (trained, out)]

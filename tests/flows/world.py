@@ -23,6 +23,8 @@ SEED_MODEL = ROOT / "models" / "arithmetic-seed"
 SIZES = {"train": 24, "dev": 60, "test": 60}
 LEVELS = (1, 2)
 GROUP_SIZE = 4
+SECRET = "hf_not_to_be_seen"
+"""A setting that must not be shown anywhere."""
 
 
 def problems(split: str) -> list[Problem]:
@@ -93,6 +95,7 @@ kind = "sft"
 max_steps = 2
 batch_size = 4
 learning_rate = 1e-4
+args = {{ hub_token = "{SECRET}" }}
 [eval]
 max_tokens = 64
 shard_size = 20

@@ -49,13 +49,13 @@ def test_rewards_can_change():
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        ({"learning_rat": 1e-5}, r"per_iteration\[1\]: learning_rat: Extra inputs"),
-        ({"learning_rate": -1}, r"per_iteration\[1\]: learning_rate: Input should be greater"),
+        ({"learning_rat": 1e-5}, r"per_iteration\[1\].learning_rat: unknown key; did you mean"),
+        ({"learning_rate": -1}, r"per_iteration\[1\].learning_rate: must be above 0, not -1"),
         ({"kind": "dpo"}, r"per_iteration\[1\]: kind can't change"),
         ({"per_iteration": []}, r"per_iteration\[1\]: per_iteration can't change"),
         ({"max_steps": 1, "epochs": 1}, r"per_iteration\[1\]: .*exactly one of them"),
         ({"device_batch_size": 3}, r"per_iteration\[1\]: .*no multiple of device_batch_size=3"),
-        ({"args": {"seed": 1}}, r"per_iteration\[1\]: args: .*decided by the run's seed"),
+        ({"args": {"seed": 1}}, r"per_iteration\[1\].args: .*decided by the run's seed"),
     ],
 )
 def test_what_cannot_work_is_told_before_the_first_iteration(overrides, told):
