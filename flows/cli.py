@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from enum import IntEnum
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from flows.verify_command import verify
 from ratchet.errors import InputError
+from ratchet.visible import json_text, visible
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,7 +71,11 @@ def _quiet_prefect(store: Path) -> None:
 
 
 def _answer(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(value) + "\n")
+
+
+def _say(text: str) -> None:
+    typer.echo(visible(text))
 
 
 def _work(
@@ -181,7 +185,7 @@ def why(
     from ratchet.store import Store
 
     story = tell(Run.open(Store(store), name), problem_id)
-    _answer(story) if as_json else typer.echo(describe(story, full=full))
+    _answer(story) if as_json else _say(describe(story, full=full))
 
 
 @app.command()
@@ -202,7 +206,7 @@ def rescore(
 
     found = Run.open(Store(store), name)
     rescored = judge_again(found, changed_config(found, settings or [], config))
-    _answer(rescored) if as_json else typer.echo(describe(rescored))
+    _answer(rescored) if as_json else _say(describe(rescored))
 
 
 @app.command()
@@ -229,7 +233,7 @@ def export(
 
     found = Run.open(Store(store), name)
     written = write_checkpoint(found, Wanted(out, iteration, adapter, dtype))
-    _answer(written) if as_json else typer.echo(f"{written['checkpoint']}: {written['what']}")
+    _answer(written) if as_json else _say(f"{written['checkpoint']}: {written['what']}")
 
 
 @app.command()
@@ -249,7 +253,7 @@ def plan(
     parsed = load_config(config, settings or [])
     known = Store(store) if store.exists() else None
     planned = make_plan(parsed, known, parsed.name if name is None else name)
-    _answer(planned) if as_json else typer.echo(describe(planned))
+    _answer(planned) if as_json else _say(describe(planned))
 
 
 @app.command()
@@ -265,14 +269,14 @@ def doctor(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
         return
     for finding in findings:
         advice = f"   ! {finding.advice}" if finding.advice else ""
-        typer.echo(f"{finding.what:<16} {finding.seen}{advice}")
+        _say(f"{finding.what:<16} {finding.seen}{advice}")
 
 
 app.command()(verify)
 
 
 def _tell(text: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(visible(text), markup=False)
 
 
 def main() -> None:

@@ -11,13 +11,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ratchet.progress import Step
 from ratchet.store import Manifest
+from ratchet.visible import visible
 
+_ESTIMATED_FROM = 0.02
+"""Share of a stage that must be done after the first report before the rest is estimated."""
 _LINE_EVERY = 10.0
 """Seconds between two plain lines of one stage."""
 
 
-def describe(step: Step, seconds: float) -> str:
-    """One report in words, e.g. `512/2000 · 2,310 tokens/s · 310 accepted of 4096 · 41 s left`."""
+def describe(step: Step, seconds: float, left: float | None = None) -> str:
+    """One report in words, e.g. `512/2000 · 2,310 tokens/s · 310 accepted of 4096 · 41 s left`.
+
+    `left`: the seconds that are left, None where that can't be said yet.
+    """
     parts = [f"{step.done}/{step.total}"]
     if step.tokens and seconds > 0:
         parts.append(f"{step.tokens / seconds:,.0f} tokens/s")
@@ -26,8 +32,8 @@ def describe(step: Step, seconds: float) -> str:
         parts.append(f"{step.accepted} accepted{total}")
     if step.note:
         parts.append(step.note)
-    if 0 < step.done < step.total:
-        parts.append(f"{seconds * (step.total - step.done) / step.done:,.0f} s left")
+    if left is not None:
+        parts.append(f"{left:,.0f} s left")
     return " · ".join(parts)
 
 
@@ -58,10 +64,22 @@ class StageDisplay:
         self._title = title
         self._show = show
         self._started = time.monotonic()
+        self._first: tuple[float, int] | None = None
+        """When the first report came, and what was done by then."""
         self.last = ""
 
     def progress(self, step: Step) -> None:
-        self._show(step, describe(step, time.monotonic() - self._started))
+        now = time.monotonic()
+        self._first = self._first or (now, step.done)
+        self._show(step, describe(step, now - self._started, self._left(step, now)))
+
+    def _left(self, step: Step, now: float) -> float | None:
+        """By the pace since the first report: until then a model was loaded, a long text drawn."""
+        assert self._first
+        began, done = self._first
+        if step.done >= step.total or step.done - done < _ESTIMATED_FROM * step.total:
+            return None
+        return (now - began) * (step.total - step.done) / (step.done - done)
 
     def waiting(self) -> None:
         self._show(None, "another process makes this artifact; waiting for it")
@@ -78,7 +96,7 @@ class Display:
         self._console = console or Console(stderr=True, soft_wrap=True, highlight=False)
 
     def line(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(visible(text), markup=False)
 
     @contextmanager
     def stage(self, title: str) -> Iterator[StageDisplay]:
@@ -102,9 +120,9 @@ class Display:
 
             def show(step: Step | None, words: str) -> None:
                 if step:
-                    bar.update(task, completed=step.done, total=step.total, words=words)
+                    bar.update(task, completed=step.done, total=step.total, words=visible(words))
                 else:
-                    bar.update(task, words=words)
+                    bar.update(task, words=visible(words))
 
             yield StageDisplay(title, show)
 

@@ -64,7 +64,10 @@ def _gpu() -> Finding:
     if not shutil.which("nvidia-smi"):
         return Finding("gpu", "none", "only tiny models are practical on CPU")
     query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    answer = subprocess.run(query, capture_output=True, text=True, check=False, timeout=60)
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        return Finding("gpu", "unknown", "nvidia-smi hangs: check the driver")
     if answer.returncode:
         return Finding("gpu", answer.stdout.strip(), "nvidia-smi fails: check the driver")
     return Finding("gpu", "; ".join(answer.stdout.strip().splitlines()))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.report import percent, show
+from flows.report import decision, percent, show
 from flows.session import Session
 from flows.sets_report import overlap_lines
+
+P = ParamSpec("P")
 
 
 def _key(*parts: object) -> str:
@@ -16,6 +21,22 @@ def _key(*parts: object) -> str:
     return re.sub(r"[^a-z0-9]+", "-", "-".join(str(part) for part in parts).lower()).strip("-")
 
 
+def _or_told(publish: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
+    """What Prefect can't take is told; the run, whose results are on disk, goes on."""
+
+    @wraps(publish)
+    def told(session: Session, *more: P.args, **named: P.kwargs) -> None:
+        try:
+            publish(session, *more, **named)
+        except Exception as error:  # noqa: BLE001 - Prefect's client may raise anything
+            session.display.line(
+                f"no artifact for Prefect's UI ({type(error).__name__}: {error}); the run goes on"
+            )
+
+    return told
+
+
+@_or_told
 def publish_iteration(session: Session, iteration: int) -> None:
     """One table per iteration: what was sampled, accepted, trained, measured and decided."""
     shown = show(session.run)
@@ -45,6 +66,7 @@ def publish_iteration(session: Session, iteration: int) -> None:
     )
 
 
+@_or_told
 def publish_outcome(session: Session) -> None:
     """The whole run in one Markdown table."""
     shown = show(session.run)
@@ -56,10 +78,9 @@ def publish_outcome(session: Session) -> None:
         f"| base | | | | {percent(shown['base']['dev'])} | |",
     ]
     for row in shown["iterations"]:
-        mark = "yes" if row["promoted"] else "no"
         lines.append(
             f"| {row['iteration']} | {row['sampled']} | {row['accepted']} | {row['train_rows']} "
-            f"| {percent(row['dev'])} | {mark}: {row['reason']} |"
+            f"| {percent(row['dev'])} | {decision(row)} |"
         )
     lines += ["", *(f"{line}  " for line in overlap_lines(shown["overlap"]))]
     test = shown["test"]

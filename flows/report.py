@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from flows.config import stored_config
 from flows.funnel_report import funnel_lines, verifier_audit
 from flows.sets_report import overlap_lines, shown_overlaps
 from ratchet.ledger import Entry, Place, Run, reached_iterations
 from ratchet.store import MANIFEST, Manifest, Store, load_manifest
+from ratchet.visible import visible
 
 _TABLE_WIDTH = 132
 _CHAINED = ("select", "train")
@@ -37,13 +39,15 @@ def show(run: Run) -> dict[str, Any]:
     return {
         "run": run.name,
         "state": status["state"],
+        "step": status["step"],
         "reason": status["reason"],
         "engine_starts": status["engine_starts"],
         "wall_seconds": status["wall_seconds"],
         "overlap": shown_overlaps(entries, manifests),
         "base": {"dev": measured("eval")},
         "iterations": [
-            _iteration(index, entries, manifests, run) for index in reached_iterations(entries)
+            _iteration(index, entries, manifests, run, _Doing.of(index, status))
+            for index in _begun_iterations(entries, status)
         ],
         "test": {
             "base": measured("test", "base"),
@@ -65,8 +69,48 @@ def _metric(manifest: Manifest | None, key: str, default: Any = 0) -> Any:
     return manifest.metrics.get(key, default) if manifest else default
 
 
+_WORDS = {
+    "sample": "sampling",
+    "filter": "filtering",
+    "select": "selecting",
+    "train": "training",
+    "eval": "evaluating",
+    "gate": "at the gate",
+}
+
+
+@dataclass(frozen=True)
+class _Doing:
+    """What a run that has not finished does, or did last, in an iteration; empty elsewhere."""
+
+    state: str = ""
+    reason: str = ""
+
+    @classmethod
+    def of(cls, index: int, status: Mapping[str, Any]) -> _Doing:
+        iteration, _, name = status["step"].partition("/")
+        stage = name.partition("/")[0]
+        if iteration != str(index) or status["state"] == "done":
+            return cls()
+        if status["state"] == "running":
+            return cls(_WORDS[stage], _WORDS[stage])
+        state = f"{status['state']} at {stage}"
+        return cls(state, f"{state}: {status['reason']}" if status["reason"] else state)
+
+
+def _begun_iterations(entries: Mapping[str, Entry], status: Mapping[str, Any]) -> list[int]:
+    """Those that have an entry, and the one that the run is at."""
+    at = status["step"].partition("/")[0]
+    begun = {int(at)} if at.isdigit() and status["state"] != "done" else set()
+    return sorted(begun.union(reached_iterations(entries)))
+
+
 def _iteration(
-    index: int, entries: Mapping[str, Entry], manifests: Mapping[str, Manifest | None], run: Run
+    index: int,
+    entries: Mapping[str, Entry],
+    manifests: Mapping[str, Manifest | None],
+    run: Run,
+    doing: _Doing,
 ) -> dict[str, Any]:
     def at(stage: str) -> Manifest | None:
         return manifests.get(Place(index, stage).step)
@@ -86,7 +130,8 @@ def _iteration(
         "tokens": _metric(at("sample"), "tokens"),
         "dev": _interval(at("eval")),
         "promoted": _metric(at("gate"), "promoted", False),
-        "reason": _reason(run, index, at("gate"), trainings, accepted),
+        "state": doing.state or "done",
+        "reason": doing.reason or _reason(run, index, at("gate"), trainings, accepted),
         "funnel": _metric(at("filter"), "reasons", {}),
         "funnel_steps": _metric(at("filter"), "funnel", []),
         "trainings": trainings,
@@ -150,6 +195,18 @@ def percent(interval: Mapping[str, Any] | None) -> str:
     return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
 
 
+def decision(row: Mapping[str, Any]) -> str:
+    """Whether an iteration promoted and why, or what it is at."""
+    if row["state"] != "done":
+        return str(row["reason"])
+    return f"{'yes' if row['promoted'] else 'no'}: {row['reason']}"
+
+
+def _title(shown: Mapping[str, Any]) -> str:
+    at = f" at {shown['step']}" if shown["step"] and shown["state"] != "done" else ""
+    return visible(f"run {shown['run']}: {shown['state']}{at}")
+
+
 def _wide_console() -> Console:
     """A console on stdout in which a run's table needs no line breaks."""
     console = Console(highlight=False, soft_wrap=True)
@@ -160,20 +217,19 @@ def _wide_console() -> Console:
 def print_run(shown: Mapping[str, Any], console: Console | None = None) -> None:
     """The run's table on stdout."""
     console = console or _wide_console()
-    table = Table(title=f"run {shown['run']}: {shown['state']}", title_justify="left")
+    table = Table(title=Text(_title(shown)), title_justify="left")
     for name in ("iteration", "sampled", "accepted", "trained rows", "dev accuracy", "promoted"):
         table.add_column(name, justify="left" if name == "promoted" else "right", no_wrap=True)
     table.add_row("base", "", "", "", percent(shown["base"]["dev"]), "")
     for row in shown["iterations"]:
-        mark = "yes" if row["promoted"] else "no"
         counts = (str(row[key]) for key in ("iteration", "sampled", "accepted", "train_rows"))
-        table.add_row(*counts, percent(row["dev"]), f"{mark}: {row['reason']}")
+        table.add_row(*counts, percent(row["dev"]), Text(visible(decision(row))))
     console.print(table)
     for line in overlap_lines(shown["overlap"]):
-        console.print(line, markup=False)
+        console.print(visible(line), markup=False)
     for row in shown["iterations"]:
         for line in funnel_lines(row):
-            console.print(line, markup=False)
+            console.print(visible(line), markup=False)
     for role in ("base", "final"):
         interval = shown["test"][role]
         size = f", n={interval['n']}" if interval else ""
@@ -181,13 +237,13 @@ def print_run(shown: Mapping[str, Any], console: Console | None = None) -> None:
     starts, seconds = shown["engine_starts"], shown["wall_seconds"]
     console.print(f"{starts} engine start{'s' if starts != 1 else ''}, {seconds:,.0f} s of work")
     if shown["reason"]:
-        console.print(f"stopped: {shown['reason']}", markup=False)
+        console.print(visible(f"stopped: {shown['reason']}"), markup=False)
 
 
 def print_runs(store_root: Path, runs: list[Run], console: Console | None = None) -> None:
     """All runs of a store, one to a line."""
     console = console or _wide_console()
-    table = Table(title=f"runs in {store_root}", title_justify="left")
+    table = Table(title=Text(visible(f"runs in {store_root}")), title_justify="left")
     for name in ("run", "state", "iterations", "test base", "test final"):
         table.add_column(name)
     for run in runs:

@@ -96,6 +96,7 @@ class Session:
     def build(self, place: Place, package: StagePackage, config: Any, inputs: Any) -> Artifact:
         """One try of a stage, without Prefect."""
         started = time.monotonic()
+        self.run.begin(place)
         with self.display.stage(place.step) as shown, crash_scope(place.stage):
             inputs = replace(inputs, progress=shown.progress)
             try:

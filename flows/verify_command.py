@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from ratchet.visible import json_text, visible
 
 if TYPE_CHECKING:
     from ratchet.verify import Summary
@@ -100,12 +101,12 @@ def _tell(summary: Summary, *, as_json: bool, with_audit: bool, out: Path) -> No
             "audit": str(audit_folder(out)),
         }
     if as_json:
-        sys.stdout.write(json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(answer) + "\n")
         return
     for name, value in answer.items():
         if isinstance(value, dict):
-            typer.echo(f"{name}:")
+            typer.echo(visible(f"{name}:"))
             for key, count in value.items():
                 typer.echo(f"  {key:<18} {count:>10,}")
         else:
-            typer.echo(f"{name}: {value}")
+            typer.echo(visible(f"{name}: {value}"))

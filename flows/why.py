@@ -205,4 +205,4 @@ def _told(completion: Mapping[str, Any], full: bool) -> list[str]:
 
 def _indented(text: str, full: bool) -> list[str]:
     cut = text if full or len(text) <= _SHOWN else f"{text[:_SHOWN]} … ({len(text)} characters)"
-    return [f"  | {line}" for line in cut.splitlines()] or ["  | (empty)"]
+    return [f"  | {line}" for line in (cut or "(empty)").rstrip("\n").split("\n")]

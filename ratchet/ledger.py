@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -110,6 +110,8 @@ class Run:
         self.store = store
         self.name = name
         self.path = store.root / "runs" / name
+        self._worked: Callable[[], float] | None = None
+        """Seconds of work in all sessions until now; None while this process does not work."""
 
     @classmethod
     def create(cls, store: Store, name: str, config: Mapping[str, Any]) -> Run:
@@ -182,6 +184,12 @@ class Run:
         entries = {step: asdict(old) for step, old in self.entries().items()}
         entries[entry.step] = asdict(entry)
         write_json(self._file("ledger"), entries)
+        if self._worked:
+            self.update_status(wall_seconds=self._worked())
+
+    def begin(self, place: Place) -> None:
+        """Say which step is worked on from now on."""
+        self.update_status(step=place.step)
 
     def keep_only(self, steps: Mapping[str, Any]) -> None:
         """Drop what an earlier attempt recorded and the finished run no longer consists of."""
@@ -215,8 +223,12 @@ class Run:
         return sum(redo.covers(iteration, stage) for redo in self.redos())
 
     def status(self) -> dict[str, Any]:
-        """state, reason, engine_starts and wall_seconds (the last two summed over resumes)."""
-        empty = {"state": "new", "reason": "", "engine_starts": 0, "wall_seconds": 0.0}
+        """state, reason, step, engine_starts and wall_seconds.
+
+        `step` is the last that was begun. The last two are sums over all sessions, those that were
+        killed up to their last step.
+        """
+        empty = {"state": "new", "reason": "", "step": "", "engine_starts": 0, "wall_seconds": 0.0}
         status = {**empty, **self._read("status", {})}
         if status["state"] == "running" and self.holder() is None:
             reason = "its process ended without a word: killed, or the machine stopped"
@@ -263,8 +275,8 @@ class Run:
                 held.enter_context(self.store.lock_now(self._lock))
             except Locked as error:
                 raise self._busy(error.holder) from None
-            before = self.status()["wall_seconds"]
-            started = time.monotonic()
+            before, started = self.status()["wall_seconds"], time.monotonic()
+            self._worked = lambda: round(before + time.monotonic() - started, 3)
             self.update_status(state="running", reason="")
             end: dict[str, Any] = {"state": "failed", "reason": "stopped by an error"}
             try:
@@ -277,8 +289,8 @@ class Run:
                 end = {"state": "failed", "reason": f"{type(error).__name__}: {error}"}
                 raise
             finally:
-                wall = before + time.monotonic() - started
-                self.update_status(**end, wall_seconds=round(wall, 3))
+                self.update_status(**end, wall_seconds=self._worked())
+                self._worked = None
 
 
 def reached_iterations(entries: Mapping[str, Entry]) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -85,6 +86,11 @@ class EngineProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        # An engine that hangs takes nothing off its socket, nor puts a whole message on it.
+        self._timeout = start.engine.stall_timeout
+        limit = struct.pack("ll", int(self._timeout), 0)
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, option, limit)
         self._connection: Connection[ToEngine, FromEngine] = Connection(ours.detach())
         self.send(start)
 
@@ -93,9 +99,11 @@ class EngineProcess:
         return self._process.pid
 
     def send(self, message: ToEngine) -> None:
-        """Raises EngineDied if nobody is there to take it."""
+        """Raises EngineDied if nobody is there to take it, or nobody does."""
         try:
             self._connection.send(message)
+        except BlockingIOError:
+            raise self._stalled(self._timeout) from None
         except OSError:
             raise self._died() from None
 
@@ -111,6 +119,8 @@ class EngineProcess:
         while self._connection.poll(0):
             try:
                 message = self._connection.recv()
+            except BlockingIOError:
+                raise self._stalled(self._timeout) from None
             except (EOFError, ConnectionResetError):
                 if messages:
                     break

@@ -46,6 +46,10 @@ class TrainingDiverged(TrainerFailed):
     """The loss became infinite or no number."""
 
 
+_ASK_SECONDS = 60.0
+"""For nvidia-smi to answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Devices:
     """GPUs to train on by their ids; none means the CPU."""
@@ -89,7 +93,15 @@ def _visible_gpus() -> list[str]:
 def _installed_gpus() -> list[str]:
     if not shutil.which("nvidia-smi"):
         return []
-    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    try:
+        listing = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=_ASK_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(
+            f"nvidia-smi gave no answer in {_ASK_SECONDS:g} s, so it is not known which GPUs are "
+            "here; the driver hangs: try `nvidia-smi -L`, and restart the machine if it hangs too"
+        ) from None
     lines = [line for line in listing.stdout.splitlines() if line.startswith("GPU ")]
     return [str(index) for index in range(len(lines))]
 

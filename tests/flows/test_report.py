@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from flows import publish
 from flows.config import dump_config, load_config
-from flows.report import print_runs, show
+from flows.report import print_run, print_runs, show
 from ratchet.errors import InputError
 from ratchet.identity import ArtifactSpec
 from ratchet.ledger import Entry, Place, Run
@@ -83,3 +86,75 @@ def test_a_link_of_the_chain_keeps_its_name_and_a_guards_evaluation_is_left_out(
     assert set(iteration["artifacts"]) == {"select", "train", "select/dpo", "train/dpo", "eval"}
     assert [training["trained"] for training in iteration["trainings"]] == [True, True]
     assert shown["test"] == {"base": interval, "final": None}
+
+
+def text_of(run: Run) -> str:
+    console = Console(width=150)
+    with console.capture() as captured:
+        print_run(show(run), console)
+    return captured.get()
+
+
+def test_an_iteration_in_progress_says_what_it_is_at(run: Run) -> None:
+    record(run, Place(0, "sample"), completions=96, tokens=1000)
+    record(run, Place(0, "select"), rows=16)
+
+    def work() -> None:
+        with run.working():
+            for stage, words in (("eval", "evaluating"), ("train", "training")):
+                run.begin(Place(0, stage))
+                (row,) = show(run)["iterations"]
+                assert (row["state"], row["reason"]) == (words, words)
+                assert "nothing trained" not in text_of(run)
+            raise RuntimeError("no memory")
+
+    with pytest.raises(RuntimeError, match="no memory"):
+        work()
+    (row,) = show(run)["iterations"]
+    assert row["state"] == "failed at train"
+    assert row["reason"] == "failed at train: RuntimeError: no memory"
+    assert "run old: failed at 0/train" in text_of(run)
+
+
+def test_an_iteration_is_shown_from_its_first_step_on_and_after_a_kill(run: Run) -> None:
+    assert show(run)["iterations"] == []
+    run.begin(Place(0, "sample"))
+    run.update_status(state="running")  # and no process holds its lock: it was killed
+    (row,) = show(run)["iterations"]
+    assert row["state"] == "interrupted at sample"
+    assert "interrupted at sample" in text_of(run)
+
+
+def test_a_finished_iteration_that_trained_nothing_says_why(run: Run) -> None:
+    record(run, Place(0, "select"), rows=0)
+    run.begin(Place(0, "select"))
+    with run.working():
+        pass
+    (row,) = show(run)["iterations"]
+    assert row["state"] == "done"
+    assert row["reason"].startswith("nothing trained")
+
+
+def test_work_of_all_sessions_is_summed_also_of_one_that_was_killed(run: Run) -> None:
+    with run.working():
+        time.sleep(0.2)
+        record(run, Place(0, "sample"), completions=1, tokens=1)
+        killed_here = run.status()["wall_seconds"]
+    assert killed_here >= 0.2
+    with run.working():
+        time.sleep(0.2)
+    assert run.status()["wall_seconds"] >= killed_here + 0.2
+
+
+def test_what_prefect_cannot_take_does_not_fail_a_finished_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise ConnectionError("server is gone")
+
+    monkeypatch.setattr(publish, "create_markdown_artifact", refuse)
+    told: list[str] = []
+    publish.publish_outcome(SimpleNamespace(run=run, display=SimpleNamespace(line=told.append)))
+    assert told == [
+        "no artifact for Prefect's UI (ConnectionError: server is gone); the run goes on"
+    ]

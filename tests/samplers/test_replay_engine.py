@@ -14,8 +14,9 @@ from ratchet.engine import EngineDied, Group, Request, Sampling
 from ratchet.errors import InputError
 from ratchet.policy import Policy
 from ratchet.prompts import PromptConfig
-from samplers.client import EngineClient
+from samplers.client import EngineClient, EngineProcess
 from samplers.config import ReplayEngineConfig
+from samplers.messages import Add, Start
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=64, seed=0)
@@ -179,6 +180,18 @@ def test_an_engine_that_does_nothing_is_killed(tmp_path: Path) -> None:
         with pytest.raises(EngineDied, match="did nothing for 1 s"):
             list(stream)
         assert not is_running(pid)
+
+
+def test_an_engine_that_takes_nothing_off_its_socket_is_killed(tmp_path: Path) -> None:
+    path = record(tmp_path / "r.jsonl", make_rows(1))
+    config = ReplayEngineConfig(path=str(path), stall_timeout=1.0)
+    start = Start(config, PromptConfig(), False)
+    process = EngineProcess(start, tmp_path / "engine.log", first=False)
+    os.kill(process.pid, signal.SIGSTOP)
+    more_than_a_socket_holds = Add((Request("p", "?" * 10_000_000, 1),))
+    with pytest.raises(EngineDied, match="did nothing for 1 s"):
+        process.send(more_than_a_socket_holds)
+    assert not is_running(process.pid)
 
 
 def test_the_engine_ends_when_the_flow_is_killed(tmp_path: Path) -> None:
