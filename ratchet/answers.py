@@ -19,14 +19,19 @@ from typing import Self
 
 from ratchet.answer_extraction import AnswerFormat, Extracted, extract_answer, may_be_cut
 from ratchet.answer_grades import FAILURES, Grade, GradingTask, Judged, Reason
-from ratchet.answer_guards import guard_completion, guard_wrong, repeats_problem
+from ratchet.answer_guards import (
+    guard_completion,
+    guard_wrong,
+    leaves_unevaluated,
+    repeats_problem,
+)
 from ratchet.answer_limits import MAX_LENGTH, refusal
 from ratchet.answer_policy import DEFAULT_POLICY, Policy
 from ratchet.answer_pool import Ending, WorkerLimits, WorkerPool
 from ratchet.answer_references import bare_reference
 from ratchet.answer_tiers import Tier, compare_plain
 
-GRADER_VERSION = 3
+GRADER_VERSION = 4
 """Counts up whenever a verdict may change, so that what was graded before is graded again."""
 
 __all__ = [
@@ -174,6 +179,8 @@ class Grader:
         """Extract and compare as far as is cheap, leave the rest to `run`; the grade on call."""
         if len(task.completion) > MAX_COMPLETION:
             return _TOO_LONG
+        if not task.reference_answer.strip():
+            return _NO_REFERENCE
         found = extract_answer(task.completion, task.answer_format)
         if task.finish_reason == "length" and may_be_cut(found, task.completion):
             return _TRUNCATED
@@ -213,7 +220,7 @@ class Grader:
         policy, reference, answer = key
         reference = bare_reference(reference)
         if not reference.strip():
-            self._settle(verdict, key, Judged("grader_error"))
+            self._settle(verdict, key, Judged("reference_missing"))
         elif (plain := compare_plain(reference, answer, policy)) is not None:
             self._settle(verdict, key, Judged(plain.reason, plain.tier))
         elif refusal(answer):
@@ -272,6 +279,7 @@ class Grader:
 Key = tuple[Policy, str, str]
 _TOO_LONG = Grade(None, False, "too_large")
 _TRUNCATED = Grade(None, False, "truncated")
+_NO_REFERENCE = Grade(None, None, "reference_missing")
 _NO_ANSWER = Grade(None, False, "no_answer")
 
 
@@ -293,6 +301,8 @@ def _grade_of(task: GradingTask, found: Extracted, judged: Judged) -> Grade:
     correct: bool | None = reason.startswith("equal")
     if reason == "different":
         reason = guard_wrong(reference, found.answer) or reason
+    elif reason == "equal_symbolic" and leaves_unevaluated(reference, found.answer, task.policy):
+        correct, reason = False, "unevaluated"
     elif correct and task.problem and repeats_problem(task.problem, reference, found.answer):
         correct, reason = False, "repeats_problem"
     elif reason in FAILURES:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratchet.answers import DEFAULT_POLICY, GRADER_VERSION, AnswerFormat, Grade, Grader, Policy
+from ratchet.config import identity_settings
 from ratchet.records import FinishReason, Problem
 from ratchet.sources.config import ProblemSource
 
@@ -22,10 +23,13 @@ class GradingRules:
         return cls(source.answer_format, source.policy)
 
     def identity(self) -> dict[str, Any]:
-        """What can change a verdict."""
+        """What can change a verdict: the one place that tells the grader's version.
+
+        It is in the identity of all that grades: problem sets, filters, evaluations, GRPO.
+        """
         return {
             "answer_format": self.answer_format,
-            "policy": self.policy.model_dump(mode="json"),
+            "policy": identity_settings(self.policy),
             "grader": GRADER_VERSION,
         }
 
