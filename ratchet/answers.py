@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
@@ -30,6 +30,7 @@ from ratchet.answer_policy import DEFAULT_POLICY, Policy
 from ratchet.answer_pool import Ending, WorkerLimits, WorkerPool
 from ratchet.answer_references import bare_reference
 from ratchet.answer_tiers import Tier, compare_plain
+from ratchet.grade_book import GradeBook, key_of
 
 GRADER_VERSION = 4
 """Counts up whenever a verdict may change, so that what was graded before is graded again."""
@@ -92,6 +93,7 @@ class Grader:
         self._limits = limits or WorkerLimits()
         self._memo_size = memo_size
         self._pool: WorkerPool
+        self._book: GradeBook
         self._reset()
 
     def __enter__(self) -> Self:
@@ -117,7 +119,8 @@ class Grader:
         self._reset()
 
     def close(self) -> None:
-        """End the workers. The grader may be used again."""
+        """End the workers, and forget what was to be handed on. The grader may be used again."""
+        self._book.close()
         pool, self._pool = self._pool, WorkerPool(self._workers, self._limits)
         pool.close()
 
@@ -149,6 +152,22 @@ class Grader:
             completion, reference_answer, finish_reason, answer_format, problem, policy
         )
         return _finished(self._begin(task, _run_now))
+
+    def grade_group(self, tasks: Sequence[GradingTask], *, hand_on: bool = False) -> list[Grade]:
+        """The grades of one group, in order.
+
+        With `hand_on` they are kept, on disk, for the next who asks for the same group, who finds
+        nothing to do. It never changes a grade.
+        """
+        if self._owner != os.getpid():
+            self._reset()
+        key = key_of(tasks)
+        grades = self._book.take(key)
+        if grades is None:
+            grades = [_finished(self._begin(task, _run_now)) for task in tasks]
+        if hand_on:
+            self._book.note(key, grades)
+        return grades
 
     def grade_many(self, tasks: Iterable[GradingTask]) -> list[Grade]:
         """The grades of many completions, in their order; symbolic work on all workers at once."""
@@ -274,6 +293,7 @@ class Grader:
         self._lock = threading.Lock()
         self._memo: dict[Key, Judged | Future[Judged]] = {}
         self._pool = WorkerPool(self._workers, self._limits)
+        self._book = GradeBook()
 
 
 Key = tuple[Policy, str, str]

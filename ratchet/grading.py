@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ratchet.answers import DEFAULT_POLICY, GRADER_VERSION, AnswerFormat, Grade, Grader, Policy
+from ratchet.answers import (
+    DEFAULT_POLICY,
+    GRADER_VERSION,
+    AnswerFormat,
+    Grade,
+    Grader,
+    GradingTask,
+    Policy,
+)
 from ratchet.config import identity_settings
-from ratchet.records import FinishReason, Problem
+from ratchet.records import Completion, FinishReason, Problem
 from ratchet.sources.config import ProblemSource
 
 
@@ -45,3 +54,25 @@ class GradingRules:
             problem=problem.problem,
             policy=self.policy,
         )
+
+    def grade_group(
+        self,
+        grader: Grader,
+        problem: Problem,
+        completions: Sequence[Completion],
+        *,
+        hand_on: bool = False,
+    ) -> list[Grade]:
+        """The verdicts on completions of `problem`; `hand_on` as in `Grader.grade_group`."""
+        tasks = [
+            GradingTask(
+                completion.completion,
+                problem.reference_answer,
+                completion.finish_reason,
+                self.answer_format,
+                problem.problem,
+                self.policy,
+            )
+            for completion in completions
+        ]
+        return grader.grade_group(tasks, hand_on=hand_on)
