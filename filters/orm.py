@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from filters.base import FilterBase, Mark
+from filters.base import FilterBase, Group, Mark
 from ratchet.answer_audit import Audit
-from ratchet.answers import Grader
+from ratchet.answers import Grade, Grader
 from ratchet.grading import GradingRules
-from ratchet.records import Completion, Problem
+from ratchet.records import Problem
 
 
 class OrmConfig(FilterBase):
@@ -25,10 +25,15 @@ class Orm:
         self._rules = rules
         self.audit = Audit()
 
-    def mark(self, problem: Problem, completion: Completion) -> Mark:
-        """One completion's mark; the reward is 1, 0, or None where the grader can't say."""
-        text, finish_reason = completion.completion, completion.finish_reason
-        grade = self._rules.grade(self._grader, problem, text, finish_reason)
+    def mark_group(self, group: Group) -> list[Mark]:
+        """One mark per completion; the reward is 1, 0, or None where the grader can't say.
+
+        A group that was graded beside sampling is not graded again.
+        """
+        grades = self._rules.grade_group(self._grader, group.problem, group.completions)
+        return [self._mark(group.problem, grade) for grade in grades]
+
+    def _mark(self, problem: Problem, grade: Grade) -> Mark:
         self.audit.add(problem.problem_id, problem.reference_answer, grade)
         return Mark(
             accepted=grade.correct is True,

@@ -1,7 +1,7 @@
 """The filter stage: every completion gets every filter's verdict; nothing is dropped.
 
 One pass over the shards, whose groups are judged on all cores. The outcome filter stays in this
-process, where the grader remembers what it compared beside sampling; so does a filter that looks
+process, where the grader has the grades that it found beside sampling; so does a filter that looks
 across groups.
 """
 

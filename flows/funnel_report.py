@@ -7,7 +7,7 @@ from typing import Any
 
 _SHOWN = 6
 """Reasons that one line names; the rest is summed."""
-_GRADER_FAILURES = ("timeout", "memory", "grader_error")
+_GRADER_FAILURES = ("timeout", "memory", "grader_error", "reference_missing")
 
 
 def funnel_lines(row: Mapping[str, Any]) -> Iterator[str]:

@@ -19,6 +19,8 @@ _WORDS = {
     "memory": "comparing its answer {answer!r} took too much memory; nobody knows whether it is "
     "right",
     "grader_error": "its answer {answer!r} could not be compared; nobody knows whether it is right",
+    "reference_missing": "there is no reference answer to compare it with",
+    "unevaluated": "its answer {answer!r} leaves the reference number to be worked out",
     "several_answers": "it states several different final answers",
     "alternatives": "its answer {answer!r} lists alternatives",
     "repeats_problem": "its answer {answer!r} only repeats the problem",

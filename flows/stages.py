@@ -46,14 +46,11 @@ def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Arti
         train_stage.warm_up(session.config.trainer[0], session.warm, session.train_log)
 
     def count_accepted(problem: Problem, group: list[Completion]) -> int:
-        """The grader remembers each comparison, so the filter stage finds the work done."""
+        """The grader hands its grades on, so the filter stage finds the work done."""
         warm_up()
         sound = [completion for completion in group if completion.finish_reason != "error"]
-        return sum(
-            train.rules.grade(session.grader, problem, c.completion, c.finish_reason).correct
-            is True
-            for c in sound
-        )
+        grades = train.rules.grade_group(session.grader, problem, sound, hand_on=True)
+        return sum(grade.correct is True for grade in grades)
 
     inputs = do_sample.SampleInputs(
         problems=train.problems,

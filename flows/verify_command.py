@@ -36,6 +36,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:
     """Grade the completions of a file against their reference answers."""
+    from ratchet.errors import InputError
     from ratchet.verify import VerifyColumns, VerifySettings, verify_file
 
     settings = VerifySettings(
@@ -49,6 +50,8 @@ def verify(
         policy=_policy(policy or []),
         processes=processes,
     )
+    if audit and audit_folder(out).is_file():
+        raise InputError(f"{audit_folder(out)} is a file, where --audit needs a folder; move it")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with console.status("verifying") as status:
         summary = verify_file(

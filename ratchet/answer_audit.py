@@ -79,6 +79,11 @@ class Audit:
         if grade.correct is False and (key in votes.wrong or len(votes.wrong) < _MAX_ANSWERS):
             votes.wrong[key] += 1
 
+    @property
+    def completions(self) -> int:
+        """How many grades were added."""
+        return self.counts.total()
+
     def suspicious(self) -> Iterator[dict[str, Cell]]:
         """Problems whose completions agree with each other against the reference."""
         for problem, votes in self._votes.items():

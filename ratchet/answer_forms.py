@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from ratchet import answer_numbers as numbers
 from ratchet import answer_units as units
+from ratchet.answer_calculations import result_of
 from ratchet.answer_limits import MAX_LENGTH
 from ratchet.answer_normal import normalise
 from ratchet.answer_parts import Node, parse
@@ -50,7 +51,7 @@ def _long_form(answer: str) -> Form:
 
 @lru_cache(maxsize=20_000)
 def _short_form(answer: str) -> Form:
-    text, unit = units.split_text_unit(answer.strip())
+    text, unit = units.split_text_unit(result_of(answer.strip()))
     bare, currency = units.split_currency(_inside_dollars(text))
     text = normalise(bare if currency else text)
     if not unit:

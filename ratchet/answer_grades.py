@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ratchet.answer_extraction import AnswerFormat, Rule
 from ratchet.answer_guards import GuardReason
 from ratchet.answer_policy import DEFAULT_POLICY, Policy
 from ratchet.answer_tiers import PlainReason, Tier
 
-Failure = Literal["timeout", "memory", "grader_error"]
+Failure = Literal["timeout", "memory", "grader_error", "reference_missing"]
 Reason = (
     PlainReason
     | GuardReason
     | Failure
     | Literal["equal_symbolic", "too_large", "no_answer", "truncated"]
 )
-FAILURES: frozenset[str] = frozenset({"timeout", "memory", "grader_error"})
+FAILURES: frozenset[str] = frozenset(get_args(Failure))
 
 
 @dataclass(frozen=True, slots=True)

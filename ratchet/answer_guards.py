@@ -11,8 +11,10 @@ from functools import lru_cache
 from typing import Literal
 
 from ratchet.answer_extraction import Extracted, extract_answer
-from ratchet.answer_forms import form_of, parts_of
+from ratchet.answer_forms import form_of, node_of, parts_of
 from ratchet.answer_normal import normalise
+from ratchet.answer_numbers import decimal_places
+from ratchet.answer_parts import Node
 from ratchet.answer_policy import Policy
 from ratchet.answer_tiers import compare_plain
 
@@ -23,6 +25,7 @@ GuardReason = Literal[
     "empty_reasoning",
     "sentence",
     "run_on",
+    "unevaluated",
 ]
 
 MAX_WORDS = 5
@@ -30,6 +33,7 @@ MAX_WORDS = 5
 _PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _STYLE = re.compile(r"\\(?:text\w*|mbox|mathrm|mathbf|operatorname)(?=\s*\{)|\\[a-zA-Z]+")
 _OPERATION = re.compile(r"[-+*/^!=(]|\\(?:frac|sqrt|cdot|times|binom|sum|int)")
+_COLLECTIONS = ("list", "set", "tuple")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 
@@ -52,6 +56,27 @@ def guard_wrong(reference: str, answer: str) -> GuardReason | None:
     if len(parts) > 1 and len(list(parts_of(reference))) == 1 and _among(reference, parts):
         return "alternatives"
     return None
+
+
+def leaves_unevaluated(reference: str, answer: str, policy: Policy) -> bool:
+    """Whether an answer that only evaluation finds equal leaves a plain number to be worked out.
+
+    The reference is a number or holds nothing but numbers. A decimal so long that it may stand
+    for a root is none, and an inequality may describe an interval.
+    """
+    if policy.unevaluated == "accept":
+        return False
+    one, other = node_of(form_of(reference)), node_of(form_of(answer))
+    alike = one.kind == "leaf" or other.kind in _COLLECTIONS
+    return alike and _is_numeric(one, policy)
+
+
+def _is_numeric(node: Node, policy: Policy) -> bool:
+    if node.kind in _COLLECTIONS:
+        return all(_is_numeric(part, policy) for part in node.parts)
+    places = decimal_places(node.text)
+    may_be_rounded = bool(policy.decimal_places) and (places or 0) >= policy.decimal_places
+    return form_of(node.text).number is not None and not may_be_rounded
 
 
 def repeats_problem(problem: str, reference: str, answer: str) -> bool:

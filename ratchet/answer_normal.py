@@ -70,7 +70,7 @@ def normalise(answer: str) -> str:
 
     Currency signs and units are dealt with before, in `ratchet.answer_units`.
     """
-    text = _unwrap(answer.strip())
+    text = unwrap(answer.strip())
     if not _SPECIAL.search(text):
         return _finished(" ".join(text.split()))
     text = _DOUBLED.sub(r"\\", text) if "\\\\" in text else text
@@ -113,7 +113,7 @@ def choice_of(text: str) -> str | None:
     return match[1] or match[2] if match else None
 
 
-def _unwrap(text: str) -> str:
+def unwrap(text: str) -> str:
     """`text` without the delimiters of mathematics or emphasis around the whole of it."""
     for opening, closing in (*_DELIMITERS, *_QUOTES):
         inside = text[len(opening) : len(text) - len(closing)]

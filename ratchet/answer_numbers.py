@@ -20,8 +20,10 @@ _RATIO = re.compile(rf"({_SIGN})\(?({_SIGN}{DECIMAL})/\(?({_SIGN}{DECIMAL})\)?")
 _FRAC = re.compile(rf"({_SIGN})\\frac\{{({_SIGN}{DECIMAL})\}}\{{({_SIGN}{DECIMAL})\}}")
 _MIXED = re.compile(rf"({_SIGN})(\d+)\s?\\frac\{{(\d+)\}}\{{(\d+)\}}|({_SIGN})(\d+)\s(\d+)/(\d+)")
 _SCIENTIFIC = re.compile(
-    rf"({_SIGN}{DECIMAL})(?:[eE]|(?:\\times|\\cdot|\*|x )10\^)(?:\{{({_SIGN}\d+)\}}|({_SIGN}\d+))"
+    rf"(?:({_SIGN}{DECIMAL})(?:[eE]|(?:\\times|\\cdot|\*|x )10\^)|({_SIGN})10\^)"
+    rf"(?:\{{({_SIGN}\d+)\}}|({_SIGN}\d+))"
 )
+_SIGNED_BRACKET = re.compile(r"([-+])\(([^(),]*)\)")
 _LONG_DIGITS = re.compile(rf"\d{{{MAX_DIGITS + 1}}}")
 _COMMA_DECIMAL = re.compile(r"([-+]?)(?:(\d+),(\d{2}|\d{4,})|(0),(\d+))")
 
@@ -29,8 +31,8 @@ _COMMA_DECIMAL = re.compile(r"([-+]?)(?:(\d+),(\d{2}|\d{4,})|(0),(\d+))")
 def exact_number(text: str) -> Fraction | None:
     """The rational number that a normalised text spells, or None where it is no plain number.
 
-    Integers, decimals, `a/b`, `\\frac{a}{b}`, mixed numbers and scientific notation. A number of
-    more than `MAX_DIGITS` digits is refused before it is converted.
+    Integers, decimals, `a/b`, `\\frac{a}{b}`, mixed numbers, scientific notation, `-(3)`.
+    A number of more than `MAX_DIGITS` digits is refused before it is converted.
     """
     if not text or len(text) > 2 * MAX_DIGITS or _LONG_DIGITS.search(text):
         return None
@@ -45,7 +47,10 @@ def exact_number(text: str) -> Fraction | None:
         part = _quotient(_fraction(top), _fraction(bottom))
         return None if part is None else _signed(sign, _fraction(whole) + part)
     if match := _SCIENTIFIC.fullmatch(text):
-        return _scaled(_fraction(match[1]), match[2] or match[3])
+        mantissa = _fraction(match[1] or f"{match[2]}1")
+        return _scaled(mantissa, match[3] or match[4])
+    if match := _SIGNED_BRACKET.fullmatch(text):
+        return _signed(match[1], exact_number(match[2]))
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ratchet.config import Config
+from ratchet.config import Config, Later
 
 
 class Policy(Config):
@@ -28,6 +28,9 @@ class Policy(Config):
     decimal_places: Annotated[int, Field(ge=0)] = 6
     """A decimal of at least this many places equals what rounds to it and has no end of its own,
     such as 1/3 or a root; 0 turns that off."""
+    unevaluated: Annotated[Literal["reject", "accept"], Later()] = "reject"
+    """Whether `10 * 2^9` answers 5120. `reject` where the reference is a plain number, or several:
+    a policy that is rewarded for such an answer learns not to compute."""
     run_on: Literal["ignore", "reject"] = "ignore"
     """Whether a completion that answers a second problem, unasked, loses its first answer."""
     several_answers: Literal["reject", "last"] = "reject"

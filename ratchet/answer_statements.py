@@ -15,14 +15,22 @@ _FINAL_PHRASE = re.compile(r"\bfinal answer\b", re.IGNORECASE)
 _DISPLAY = re.compile(r"\\\[(?:(?!\\\]).){0,500}\\\]|\$\$[^$]{1,500}\$\$", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<!\\)[.!?;](?=[\s\"”]|$)|\*\*(?=[\s.]|$)")
 _AFTERTHOUGHT = re.compile(r"[,\s]\s*(?:because|since|which|so that|given that|as we)\b")
+_MARKS = (
+    r"[ \t]{0,8}(?:[#>]{1,6}[ \t]{0,8})?(?:[-+•*][ \t]{1,8})?(?:\*{1,3}|_{1,3})?"
+    r"(?:(?:(?:Step|Part)[ \t])?\(?(?:\d{1,2}|[A-Z]|[IVX]{2,4})[.):]{1,2}[ \t]{0,8})?(?:\*{1,3})?"
+)
+_CLOSED = r"(?:\*{1,3}|_{1,3})?+"
+_WORD = r"(?:(?:Final|FINAL|final) )?(?:Answer|ANSWER|answer)"
 _LINE = re.compile(
-    r"^[ \t]{0,8}(?:[#>]{1,6}[ \t]{0,8})?(?:\*\*)?(?:A|Answer|ANSWER|answer)(?:\*\*)?[ \t]{0,8}:"
-    r"(?:\*\*)?[ \t]*([^\n]+)",
+    rf"^(?:{_MARKS}{_WORD}|[ \t]{{0,8}}(?:[#>]{{1,6}}[ \t]{{0,8}})?(?:\*\*)?A)"
+    rf"(?:{_CLOSED}[ \t]{{0,8}}:{_CLOSED}"
+    r"|\*{2,3}[ \t]{1,8}(?:[-–—=][ \t])?(?=[ \t]{0,8}[-\d$\\]))"
+    r"[ \t]*(?=[^\n]*\w)([^\n]+)",
     re.MULTILINE,
 )
 _HEADING = re.compile(
-    r"^[ \t]*(?:#+[ \t]*|\*\*)(?:Final )?Answer:?(?:\*\*)?:?[ \t]*\n+[ \t]*([^\n]+)",
-    re.MULTILINE | re.IGNORECASE,
+    rf"^(?=[^\n]*[^\w\s]){_MARKS}{_WORD}:?{_CLOSED}:?[ \t]*\n\s*([^\n]+)",
+    re.MULTILINE,
 )
 _HASH = re.compile(r"####[ \t]*([^\n]+)")
 _NUMBER = re.compile(
@@ -35,8 +43,10 @@ _MATH = re.compile(
     re.DOTALL,
 )
 _AFTER_MATH = re.compile(
-    r"[\s.,;*]*(?:(?:is|are) (?:the|our|my) (?:final )?(?:answer|solution)s?|pct|percent(?:age)?|%|"
-    r"[A-Za-z]{2,12}|I hope it is correct)?[\s.!$*]*$"
+    r"[\s.,;*]*(?:(?:is|are) (?:the|our|my) (?:final )?(?:answer|solution)s?|I hope it is correct|"
+    r"(?:more |different )?(?P<unit>pct|percent(?:age)?|%|[A-Za-z]{1,3}/[A-Za-z]{1,3}|"
+    r"(?:(?:square|cubic) )?[A-Za-z]{2,12}(?: (?:per|an?) [A-Za-z]{2,12}| squared| cubed)?))?"
+    r"[\s.!$*]*$"
 )
 _BEFORE_MATH = re.compile(
     r"(?:^|\b(?:is|are|be|get|have|that|find|gives|obtain|equals|answer|therefore|thus|hence|so|"
@@ -48,12 +58,16 @@ _CONCLUDING = re.compile(
     r".*(?:^|\s)((?:Therefore|Thus|Hence|So|In conclusion|Finally|In total|Altogether)\b.*)"
 )
 _SAID = re.compile(
-    r".*(?:\b(?:is|are|equals|was|it's)|=)\s+(?:approximately |about )?"
+    r".*(?:\b(?:is|are|be(?=\s+[*\\$\d])|equals|was|it's)|=)\s+(?:approximately |about )?"
     r"([^\s].{0,80})$"
 )
 _VALUE = re.compile(
-    r"[-+]?[$€£]?\s?\d[\d,. ]*(?:/\d+)?\s?(?:[%€£$]|[a-zA-Z°²³][a-zA-Z²³/ .]{0,25})?|[-+]?\.\d+"
+    r"[-+]?(?:\\?[$€£])?\s?\d[\d,. ]*(?:/\d+)?\s?(?:\\?[%€£$]|[a-zA-Z°²³][a-zA-Z²³/ .]{0,25})?"
+    r"|[-+]?\.\d+"
 )
+_VALUES = re.compile(rf"{_MATH.pattern}|{_NUMBER.pattern}", re.DOTALL)
+_COMMAND = re.compile(r"\\(?![$%])")
+_DENIED = re.compile(r"(?:\b(?:not|never|cannot|neither)|n't)\b[A-Za-z\s]{0,25}$", re.IGNORECASE)
 _SENTENCE_BREAK = re.compile(r"(?<=[.!?])\s+(?=[A-Z\\$])|\n+")
 _WHOLE_WORDS = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}")
 _CLOSERS = "*.!,; \t\r"
@@ -122,19 +136,29 @@ def hash_line(text: str) -> Statement | None:
 
 
 def answer_line(text: str) -> Statement | None:
-    """The last line `A: 18` or `Answer: 18`, or the line below a heading "Answer".
+    """The last line `A: 18` or `3. Answer: 18`, or what stands below a heading "Answer".
 
     Rivals are other such lines right above it: a list of guesses, one of which may be right.
     """
     if not ("A:" in text or "nswer" in text or "NSWER" in text):
         return None
-    lines = list(_LINE.finditer(text))
-    match = lines[-1] if lines else _last(_HEADING, text)
-    found = _trimmed(text, *match.span(1)) if match else None
+    lines = sorted((*_LINE.finditer(text), *_HEADING.finditer(text)), key=lambda m: m.start(1))
+    found = _on_line(text, lines[-1]) if lines else None
     if found is None or len(lines) < 2:
         return found
     above = _right_above(text, lines)
     return replace(found, rivals=tuple(answer for answer in above if answer != found.answer))
+
+
+def _on_line(text: str, line: re.Match[str]) -> Statement | None:
+    """What a line answers: a display that begins there, or the one value of a sentence."""
+    if display := _DISPLAY.match(text, line.start(1)):
+        return Statement(display.group(), display.start(), display.end())
+    stated = _trimmed(text, *line.span(1))
+    if stated is None or len(_WHOLE_WORDS.findall(stated.answer)) <= 4:
+        return stated
+    value = _only_value(stated.answer)
+    return replace(stated, answer=value.group()) if value else stated
 
 
 def _right_above(text: str, lines: Sequence[re.Match[str]]) -> Iterator[str]:
@@ -142,7 +166,7 @@ def _right_above(text: str, lines: Sequence[re.Match[str]]) -> Iterator[str]:
     for line, following in zip(reversed(lines[:-1]), reversed(lines), strict=False):
         if text[line.end() : following.start()].strip():
             return
-        if stated := _trimmed(text, *line.span(1)):
+        if line.start(1) < following.start() and (stated := _on_line(text, line)):
             yield stated.answer
 
 
@@ -178,14 +202,14 @@ def last_math(text: str) -> Statement | None:
     last = spans[-1]
     behind = body[last.end() :]
     before = body[: last.start()].rpartition("\n\n")[2]
-    if not _AFTER_MATH.fullmatch(behind) or not (
-        _BEFORE_MATH.search(before) or _is_opening(before)
-    ):
+    after = _AFTER_MATH.fullmatch(behind)
+    if not after or not (_BEFORE_MATH.search(before) or _is_opening(before)):
         return None
     content = next(part for part in last.groups() if part is not None).strip()
-    unit = behind.strip(" .!$*\n")
-    if unit and not re.search(r"\s|hope", unit):
-        content = f"{content} {unit}"
+    if unit := after["unit"]:
+        content += (
+            rf"\text{{ {unit}}}" if content.endswith("}") and "text" not in content else f" {unit}"
+        )
     return Statement(content, last.start(), last.end()) if content else None
 
 
@@ -205,11 +229,25 @@ def conclusion(text: str) -> Statement | None:
     sentence = concluding[1] if concluding else sentence
     start = len(body) - len(body[-600:]) + body[-600:].rfind(sentence)
     if (said := _SAID.search(sentence)) and _VALUE.fullmatch(said[1].strip(_CLOSERS)):
+        if _DENIED.search(sentence[: said.start(1)]):
+            return None
         return Statement(said[1].strip(_CLOSERS), start + said.start(1), len(body))
-    numbers = list(_NUMBER.finditer(sentence))
-    if is_alone or len(numbers) != 1 or "\\" in sentence or sentence.count("$") > 1:
+    value = _only_value(sentence) if concluding else None
+    return Statement(value.group(), start + value.start(), len(body)) if value else None
+
+
+def _only_value(sentence: str) -> re.Match[str] | None:
+    """The one number or formula of a sentence that does not deny it."""
+    values = list(_VALUES.finditer(sentence))
+    if len(values) != 1:
         return None
-    return Statement(numbers[0].group(), start + numbers[0].start(), len(body))
+    (value,) = values
+    before, behind = sentence[: value.start()], sentence[value.end() :]
+    is_prose = len(_WHOLE_WORDS.findall(value.group())) > 1
+    has_digit = any(symbol.isdigit() for symbol in value.group())
+    if not has_digit or is_prose or _COMMAND.search(before + behind):
+        return None
+    return None if _DENIED.search(before.rstrip("$*\\ ")) else value
 
 
 def whole(text: str) -> Statement | None:

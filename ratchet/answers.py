@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
@@ -19,14 +19,20 @@ from typing import Self
 
 from ratchet.answer_extraction import AnswerFormat, Extracted, extract_answer, may_be_cut
 from ratchet.answer_grades import FAILURES, Grade, GradingTask, Judged, Reason
-from ratchet.answer_guards import guard_completion, guard_wrong, repeats_problem
+from ratchet.answer_guards import (
+    guard_completion,
+    guard_wrong,
+    leaves_unevaluated,
+    repeats_problem,
+)
 from ratchet.answer_limits import MAX_LENGTH, refusal
 from ratchet.answer_policy import DEFAULT_POLICY, Policy
 from ratchet.answer_pool import Ending, WorkerLimits, WorkerPool
 from ratchet.answer_references import bare_reference
 from ratchet.answer_tiers import Tier, compare_plain
+from ratchet.grade_book import GradeBook, key_of
 
-GRADER_VERSION = 3
+GRADER_VERSION = 4
 """Counts up whenever a verdict may change, so that what was graded before is graded again."""
 
 __all__ = [
@@ -87,6 +93,7 @@ class Grader:
         self._limits = limits or WorkerLimits()
         self._memo_size = memo_size
         self._pool: WorkerPool
+        self._book: GradeBook
         self._reset()
 
     def __enter__(self) -> Self:
@@ -112,7 +119,8 @@ class Grader:
         self._reset()
 
     def close(self) -> None:
-        """End the workers. The grader may be used again."""
+        """End the workers, and forget what was to be handed on. The grader may be used again."""
+        self._book.close()
         pool, self._pool = self._pool, WorkerPool(self._workers, self._limits)
         pool.close()
 
@@ -145,6 +153,22 @@ class Grader:
         )
         return _finished(self._begin(task, _run_now))
 
+    def grade_group(self, tasks: Sequence[GradingTask], *, hand_on: bool = False) -> list[Grade]:
+        """The grades of one group, in order.
+
+        With `hand_on` they are kept, on disk, for the next who asks for the same group, who finds
+        nothing to do. It never changes a grade.
+        """
+        if self._owner != os.getpid():
+            self._reset()
+        key = key_of(tasks)
+        grades = self._book.take(key)
+        if grades is None:
+            grades = [_finished(self._begin(task, _run_now)) for task in tasks]
+        if hand_on:
+            self._book.note(key, grades)
+        return grades
+
     def grade_many(self, tasks: Iterable[GradingTask]) -> list[Grade]:
         """The grades of many completions, in their order; symbolic work on all workers at once."""
         return list(self.grade_stream(tasks))
@@ -174,6 +198,8 @@ class Grader:
         """Extract and compare as far as is cheap, leave the rest to `run`; the grade on call."""
         if len(task.completion) > MAX_COMPLETION:
             return _TOO_LONG
+        if not task.reference_answer.strip():
+            return _NO_REFERENCE
         found = extract_answer(task.completion, task.answer_format)
         if task.finish_reason == "length" and may_be_cut(found, task.completion):
             return _TRUNCATED
@@ -213,7 +239,7 @@ class Grader:
         policy, reference, answer = key
         reference = bare_reference(reference)
         if not reference.strip():
-            self._settle(verdict, key, Judged("grader_error"))
+            self._settle(verdict, key, Judged("reference_missing"))
         elif (plain := compare_plain(reference, answer, policy)) is not None:
             self._settle(verdict, key, Judged(plain.reason, plain.tier))
         elif refusal(answer):
@@ -267,11 +293,13 @@ class Grader:
         self._lock = threading.Lock()
         self._memo: dict[Key, Judged | Future[Judged]] = {}
         self._pool = WorkerPool(self._workers, self._limits)
+        self._book = GradeBook()
 
 
 Key = tuple[Policy, str, str]
 _TOO_LONG = Grade(None, False, "too_large")
 _TRUNCATED = Grade(None, False, "truncated")
+_NO_REFERENCE = Grade(None, None, "reference_missing")
 _NO_ANSWER = Grade(None, False, "no_answer")
 
 
@@ -293,6 +321,8 @@ def _grade_of(task: GradingTask, found: Extracted, judged: Judged) -> Grade:
     correct: bool | None = reason.startswith("equal")
     if reason == "different":
         reason = guard_wrong(reference, found.answer) or reason
+    elif reason == "equal_symbolic" and leaves_unevaluated(reference, found.answer, task.policy):
+        correct, reason = False, "unevaluated"
     elif correct and task.problem and repeats_problem(task.problem, reference, found.answer):
         correct, reason = False, "repeats_problem"
     elif reason in FAILURES:

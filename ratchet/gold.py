@@ -78,7 +78,9 @@ def _check_solution(
 ) -> SetAside | None:
     if not problem.solution:
         return None
-    lenient = policy.model_copy(update={"min_reasoning_chars": 0, "several_answers": "last"})
+    lenient = policy.model_copy(
+        update={"min_reasoning_chars": 0, "several_answers": "last", "unevaluated": "accept"}
+    )
     formats: list[AnswerFormat] = [answer_format, "auto"]
     for chosen in dict.fromkeys(formats):
         grade = grader.grade(

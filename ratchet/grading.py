@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ratchet.answers import DEFAULT_POLICY, GRADER_VERSION, AnswerFormat, Grade, Grader, Policy
-from ratchet.records import FinishReason, Problem
+from ratchet.answers import (
+    DEFAULT_POLICY,
+    GRADER_VERSION,
+    AnswerFormat,
+    Grade,
+    Grader,
+    GradingTask,
+    Policy,
+)
+from ratchet.config import identity_settings
+from ratchet.records import Completion, FinishReason, Problem
 from ratchet.sources.config import ProblemSource
 
 
@@ -22,10 +32,13 @@ class GradingRules:
         return cls(source.answer_format, source.policy)
 
     def identity(self) -> dict[str, Any]:
-        """What can change a verdict."""
+        """What can change a verdict: the one place that tells the grader's version.
+
+        It is in the identity of all that grades: problem sets, filters, evaluations, GRPO.
+        """
         return {
             "answer_format": self.answer_format,
-            "policy": self.policy.model_dump(mode="json"),
+            "policy": identity_settings(self.policy),
             "grader": GRADER_VERSION,
         }
 
@@ -41,3 +54,25 @@ class GradingRules:
             problem=problem.problem,
             policy=self.policy,
         )
+
+    def grade_group(
+        self,
+        grader: Grader,
+        problem: Problem,
+        completions: Sequence[Completion],
+        *,
+        hand_on: bool = False,
+    ) -> list[Grade]:
+        """The verdicts on completions of `problem`; `hand_on` as in `Grader.grade_group`."""
+        tasks = [
+            GradingTask(
+                completion.completion,
+                problem.reference_answer,
+                completion.finish_reason,
+                self.answer_format,
+                problem.problem,
+                self.policy,
+            )
+            for completion in completions
+        ]
+        return grader.grade_group(tasks, hand_on=hand_on)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from ratchet.answer_audit import Audit
 from ratchet.answers import DEFAULT_POLICY, AnswerFormat, Grade, Grader, GradingTask, Policy
 from ratchet.crew import Crew
 from ratchet.errors import InputError
+from ratchet.files import replace_with
 from ratchet.verify_files import clean_text, read_tables
 
 SMALL_BYTES = 16 << 20
@@ -78,38 +81,58 @@ def verify_file(
     """Grade `source` (Parquet, JSONL or CSV) into `out`, a Parquet file.
 
     `out` has the input's columns and `answer`, `correct`, `reason`, `rule`, `tier`; an input column
-    of one of these names becomes `input_...`. It appears under its name only when it is whole.
-    `report` is called with the number of completions done.
+    of one of these names becomes `input_...`. It appears under its name only when it is whole, and
+    an error leaves nothing behind. `report` is called with the number of completions done.
 
     Raises:
-        InputError: if the file is missing, of no known kind, or lacks a column.
+        InputError: if the file is missing, of no known kind, unreadable, without rows, or lacks a
+            column; if `out` is a folder, or the file itself.
     """
-    started, audit, done = time.monotonic(), Audit(), 0
-    partial = out.with_name(f"{out.name}.part")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    writer: pq.ParquetWriter | None = None
-    try:
-        tables = read_tables(source, settings.columns.names())
-        is_small = source.is_file() and source.stat().st_size < SMALL_BYTES
-        for table, tasks, grades in _graded(tables, settings, is_small):
-            for task, grade in zip(tasks, grades, strict=True):
-                audit.add(task.problem or task.reference_answer, task.reference_answer, grade)
-            result = _with_grades(table, grades)
-            writer = writer or pq.ParquetWriter(partial, result.schema)
-            writer.write_table(result.cast(writer.schema))
-            done += len(grades)
-            if report:
-                report(done)
-    finally:
-        if writer:
-            writer.close()
-    if writer is None:
-        raise InputError(f"{source} has no rows, so there is nothing to verify")
-    partial.replace(out)
-    return Summary(done, time.monotonic() - started, audit)
+    started, audit = time.monotonic(), Audit()
+    tables = read_tables(source, settings.columns.names())
+    prepare_target(source, out)
+    is_small = source.stat().st_size < SMALL_BYTES
+    graded = _audited(_graded(tables, settings, is_small), audit, report)
+    replace_with(out, lambda partial: _write(source, graded, partial))
+    return Summary(audit.completions, time.monotonic() - started, audit)
 
 
 Graded = tuple[pa.Table, list[GradingTask], list[Grade]]
+
+
+def prepare_target(source: Path, out: Path) -> None:
+    """Refuse what cannot be written, before anything is graded; make the folder it goes to."""
+    if out.is_dir():
+        raise InputError(
+            f"{out} is a folder; name the file to write, e.g. {out / 'graded.parquet'}"
+        )
+    if out.exists() and out.samefile(source):
+        raise InputError(f"{out} is the input itself, and would be replaced; give another name")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{out} cannot be written: above it is a file, no folder") from None
+
+
+def _audited(
+    graded: Iterator[Graded], audit: Audit, report: Report | None
+) -> Iterator[tuple[pa.Table, list[Grade]]]:
+    for table, tasks, grades in graded:
+        for task, grade in zip(tasks, grades, strict=True):
+            audit.add(task.problem or task.reference_answer, task.reference_answer, grade)
+        yield table, grades
+        if report:
+            report(audit.completions)
+
+
+def _write(source: Path, graded: Iterator[tuple[pa.Table, list[Grade]]], partial: Path) -> None:
+    results = (_with_grades(table, grades) for table, grades in graded)
+    first = next(results, None)
+    if first is None:
+        raise InputError(f"{source} has no rows, so there is nothing to verify")
+    with pq.ParquetWriter(partial, first.schema) as writer:
+        for result in chain([first], results):
+            writer.write_table(result.cast(writer.schema))
 
 
 def _graded(
@@ -158,12 +181,18 @@ def _texts(table: pa.Table, column: str | None) -> list[str | None]:
     if column is None:
         return [None] * table.num_rows
     values = table.column(column).to_pylist()
+    if any(isinstance(value, (list, dict)) for value in values):
+        raise InputError(f"column {column} holds lists or objects; write each as one text")
     return [value if value is None or isinstance(value, str) else _text(value) for value in values]
 
 
-def _text(value: Any) -> str:
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
-    return str(int(value)) if whole else str(value)
+def _text(value: Any) -> str | None:
+    """A number's text; None for NaN, which tables write where nothing is."""
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return None
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else str(value)
 
 
 def _with_grades(table: pa.Table, grades: list[Grade]) -> pa.Table:

@@ -1,6 +1,7 @@
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from filters.build import settings_of
 from filters.config import FilterConfig, check_filters
 from filters.custom import CustomConfig, load_custom
 from filters.select_config import SelectionConfig, SftSelection
+from ratchet import answers
 from ratchet.answers import Grader
 from ratchet.errors import InputError
 from ratchet.grading import GradingRules
@@ -138,6 +140,29 @@ def test_many_processes_come_to_the_same_verdicts_as_one(world: World) -> None:
     assert list(alone.rows(Verdict)) == list(crew.rows(Verdict))
     assert alone.metrics == crew.metrics
     assert alone.identity != crew.identity
+
+
+def test_what_was_graded_beside_sampling_is_not_graded_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, seen = world.judged([{"kind": "orm"}]), list[str]()
+    configs = FILTERS.validate_python([{"kind": "orm"}])
+    extract = answers.extract_answer
+    with Grader(workers=1) as grader:
+        groups = list(stage.groups_of(world.completions.rows(Completion)))
+        for group in groups[:-1]:  # the last shard's were graded by a process that died
+            problem = world.problems[group[0].problem_id]
+            GradingRules().grade_group(grader, problem, group, hand_on=True)
+        monkeypatch.setattr(
+            answers, "extract_answer", lambda *args: (seen.append(args[0]), extract(*args))[1]
+        )
+        inputs = replace(world.inputs(grader), redo=9)
+        made, _ = world.store.build(
+            stage.spec(configs, inputs), lambda out: stage.run(configs, inputs, out)
+        )
+    assert seen == [completion.completion for completion in groups[-1]]
+    assert made.fingerprint == alone.fingerprint
+    assert made.metrics == alone.metrics
 
 
 CUSTOM = """

@@ -345,10 +345,11 @@ def test_changed_gsm8k_answers_are_never_accepted(grader: Grader) -> None:
 
 
 def test_nemo_skills_differs_in_two_with_the_labels_own_policy(grader: Grader) -> None:
-    """The labels read only the last box: run-on texts are rejected. What is left: an \\fbox, and
-    a unit in letters (`1320 km`); docs/verifier.md explains both."""
+    """The labels read only the last box (run-on texts are rejected) and evaluate what is in it
+    (`7!/16` is 315). What is left: an \\fbox, and a unit in letters (`1320 km`); docs/verifier.md
+    explains both."""
     rows = shared_rows("nemo_skills_50x3.parquet")
-    policy = Policy(run_on="reject")
+    policy = Policy(run_on="reject", unevaluated="accept")
     grades = [
         grader.grade(row["completion"], row["gold"], answer_format="boxed", policy=policy)
         for row in rows
@@ -368,12 +369,14 @@ def test_nemo_skills_by_default_accepts_first_answers_only_beyond_the_labels(
     rows = shared_rows("nemo_skills_50x3.parquet")
     grades = [grader.grade(row["completion"], row["gold"]) for row in rows]
     pairs = list(zip(rows, grades, strict=True))
-    assert not [row for row, grade in pairs if row["upstream_correct"] and not grade.correct]
+    rejected = [grade for row, grade in pairs if row["upstream_correct"] and not grade.correct]
+    assert [grade.reason for grade in rejected] == ["unevaluated"]
     assert sum(bool(g.correct) and not row["upstream_correct"] for row, g in pairs) <= 8
 
 
 def test_math_verify_cases_agree_but_for_six(grader: Grader) -> None:
-    """docs/verifier.md explains each of the six."""
+    """docs/verifier.md explains each of the six. Their labels evaluate `9+1` for 10."""
+    policy = Policy(unevaluated="accept")
     path = DATA / "math_verify_cases.jsonl"
     if not path.exists():
         pytest.skip(f"{path} is not there")
@@ -382,7 +385,8 @@ def test_math_verify_cases_agree_but_for_six(grader: Grader) -> None:
     differ = [
         case
         for case in cases
-        if (grader.grade(case["pred"], case["gold"]).correct is True) != case["expected"]
+        if (grader.grade(case["pred"], case["gold"], policy=policy).correct is True)
+        != case["expected"]
     ]
     assert len(cases) == 267
     assert len(differ) <= 6
