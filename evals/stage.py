@@ -19,7 +19,7 @@ from ratchet.records import EvalRow, Problem
 from ratchet.sharding import Attempt, ShardPlan, fill_shards
 from ratchet.store import Workspace
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +89,9 @@ def _answer(
 def _grade(
     inputs: EvalInputs, problem: Problem, group: Group, attempt: int, output: Output
 ) -> EvalRow:
+    """The graded completion; where the engine made none there is nothing to grade."""
     answer: str | None = None
-    correct: bool | None = False
+    correct: bool | None = None
     reason = group.error or "engine_error"
     if output.finish_reason != "error":
         text, finish_reason = output.completion, output.finish_reason

@@ -138,7 +138,10 @@ class GrpoRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalRow:
-    """One graded completion of a benchmark. `correct` is None where the grader could not say."""
+    """One graded completion of a benchmark.
+
+    `correct` is None where the grader could not say, or the engine made no completion to grade.
+    """
 
     SCHEMA: ClassVar[str] = "evals/1"
 
