@@ -23,7 +23,11 @@ class GateConfig(Config):
     """`auto`: exact McNemar for one completion per problem, else paired bootstrap."""
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
     max_unscored: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
-    """Largest share of pairs that the grader could not score before no decision is made."""
+    """Largest share of either side's completions without a verdict before no decision is made, on
+    dev and on each guard. Those within it count against the candidate."""
+    max_unscored_difference: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
+    """Largest difference between the two sides' shares: it counts where `max_unscored` is raised
+    for a benchmark that is hard to grade."""
 
 
 class GuardConfig(Config):

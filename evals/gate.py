@@ -3,6 +3,10 @@
 One completion per problem: exact McNemar on the discordant problems. Several: a paired bootstrap
 over problems. Guards: a non-inferiority test with a margin. All tests are one-sided, because only
 "better" (or "not worse") promotes.
+
+A completion without a verdict counts against the candidate: as wrong where it is its own, as right
+where it is the incumbent's. So a candidate gains nothing by answers that cannot be graded, and
+where there are too many there is no decision (docs/decisions/0013-unscored-against-candidate.md).
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import pyarrow.parquet as pq
 
 from evals.config import GateConfig, GuardConfig
 from evals.side_by_side import SideBySideRow, side_by_side
-from evals.summary import problem_means
+from evals.summary import ProblemCount, tally
 from ratchet.config import identity_settings
 from ratchet.identity import ArtifactSpec
 from ratchet.metrics import mcnemar_exact, non_inferiority_p, paired_bootstrap
@@ -23,13 +27,14 @@ from ratchet.progress import Progress, silent
 from ratchet.records import EvalRow, to_table
 from ratchet.store import Artifact, Workspace
 
-VERSION = 2
+VERSION = 3
 EXAMPLES = "side_by_side.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRow:
-    """One problem on which incumbent and candidate differ (per-problem mean correctness)."""
+    """One problem on which incumbent and candidate differ (per-problem mean correctness, with what
+    has no verdict counted against the candidate)."""
 
     SCHEMA: ClassVar[str] = "gate/1"
 
@@ -43,7 +48,8 @@ class GateRow:
 class Decision:
     """Whether the candidate becomes the incumbent, and the numbers behind it.
 
-    `difference` is the candidate's mean minus the incumbent's over the paired problems.
+    `difference` is the candidate's mean minus the incumbent's over the paired problems, with what
+    has no verdict counted against the candidate; `unscored_...` counts those completions.
     """
 
     promoted: bool
@@ -53,18 +59,57 @@ class Decision:
     gained: int = 0
     lost: int = 0
     pairs: int = 0
-    unscored_pairs: int = 0
+    unscored_incumbent: int = 0
+    unscored_candidate: int = 0
     difference: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Unscored:
+    """Completions without a verdict, of `completions` on either side."""
+
+    incumbent: int = 0
+    candidate: int = 0
+    completions: int = 0
+
+    def objection(self, config: GateConfig) -> str | None:
+        """Why they are too many for a decision, if they are."""
+        bounds = (
+            ("of the incumbent's", self.incumbent, config.max_unscored),
+            ("of the candidate's", self.candidate, config.max_unscored),
+            (
+                "more on one side than on the other, of",
+                abs(self.candidate - self.incumbent),
+                config.max_unscored_difference,
+            ),
+        )
+        for whose, count, bound in bounds:
+            if count > bound * self.completions:
+                return (
+                    f"{count} {whose} {self.completions} completions could not be graded, more "
+                    f"than {bound:.1%}: no decision can be made"
+                )
+        return None
+
+    @property
+    def note(self) -> str:
+        """What of a decision's reason tells of them."""
+        if not self.incumbent + self.candidate:
+            return ""
+        return (
+            f"; without a verdict and counted against the candidate: {self.candidate} of its "
+            f"completions, {self.incumbent} of the incumbent's"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Pairs:
-    """Per-problem means of incumbent and candidate on the problems scored for both."""
+    """Per-problem means of incumbent and candidate, what has no verdict against the candidate."""
 
     ids: tuple[str, ...]
     incumbent: tuple[float, ...]
     candidate: tuple[float, ...]
-    unscored: int
+    unscored: Unscored = Unscored()
 
     @property
     def gained(self) -> int:
@@ -82,34 +127,37 @@ class Pairs:
     def binary(self) -> bool:
         return all(value in (0.0, 1.0) for value in (*self.incumbent, *self.candidate))
 
+    def numbers(self) -> dict[str, Any]:
+        """The fields of a `Decision` that need no test."""
+        return {
+            "gained": self.gained,
+            "lost": self.lost,
+            "pairs": len(self.ids),
+            "unscored_incumbent": self.unscored.incumbent,
+            "unscored_candidate": self.unscored.candidate,
+            "difference": self.difference,
+        }
 
-def pair(incumbent: Mapping[str, float], candidate: Mapping[str, float], total: int) -> Pairs:
-    """Pair two evaluations of the same benchmark of `total` problems by problem_id."""
-    ids = tuple(sorted(incumbent.keys() & candidate.keys()))
+
+def pair(incumbent: Mapping[str, ProblemCount], candidate: Mapping[str, ProblemCount]) -> Pairs:
+    """Pair two evaluations of one benchmark by problem_id."""
+    ids = tuple(sorted(candidate))
     return Pairs(
         ids,
-        tuple(incumbent[i] for i in ids),
-        tuple(candidate[i] for i in ids),
-        total - len(ids),
+        tuple(incumbent[i].highest for i in ids),
+        tuple(candidate[i].lowest for i in ids),
+        Unscored(
+            sum(incumbent[i].unscored for i in ids),
+            sum(candidate[i].unscored for i in ids),
+            sum(candidate[i].attempts for i in ids),
+        ),
     )
 
 
 def decide(config: GateConfig, pairs: Pairs) -> Decision:
     """Promote or keep, by the configured test on dev."""
-    numbers: dict[str, Any] = {
-        "gained": pairs.gained,
-        "lost": pairs.lost,
-        "pairs": len(pairs.ids),
-        "unscored_pairs": pairs.unscored,
-        "difference": pairs.difference,
-    }
-    total = len(pairs.ids) + pairs.unscored
-    if pairs.unscored > config.max_unscored * total:
-        reason = (
-            f"{pairs.unscored} of {total} pairs could not be graded, more than "
-            f"{config.max_unscored:.1%}: no decision can be made"
-        )
-        return Decision(promoted=False, reason=reason, **numbers)
+    if objection := pairs.unscored.objection(config):
+        return Decision(promoted=False, reason=objection, **pairs.numbers())
     test = config.test
     if test == "auto":
         test = "mcnemar" if pairs.binary else "bootstrap"
@@ -119,27 +167,28 @@ def decide(config: GateConfig, pairs: Pairs) -> Decision:
     else:
         p = paired_bootstrap(pairs.candidate, pairs.incumbent, seed=0).p_value
         label = f"paired bootstrap, {100 * pairs.difference:+.1f} points"
-    reason = f"p={p:.2g} ({label})"
-    return Decision(promoted=p < config.alpha, reason=reason, test=test, p=p, **numbers)
+    reason = f"p={p:.2g} ({label}){pairs.unscored.note}"
+    return Decision(promoted=p < config.alpha, reason=reason, test=test, p=p, **pairs.numbers())
 
 
-def check_guard(name: str, config: GuardConfig, pairs: Pairs) -> Decision:
-    """Whether the candidate is not worse than the incumbent by `margin` on a guard."""
+def check_guard(name: str, config: GuardConfig, gate: GateConfig, pairs: Pairs) -> Decision:
+    """Whether the candidate is not worse than the incumbent by `margin` on a guard.
+
+    `gate` bounds what may be without a verdict, as it does on dev.
+    """
+    if objection := pairs.unscored.objection(gate):
+        return Decision(promoted=False, reason=f"guard {name}: {objection}", **pairs.numbers())
     p = non_inferiority_p(pairs.candidate, pairs.incumbent, config.margin, seed=0)
     reason = (
         f"guard {name}: {100 * pairs.difference:+.1f} points, "
-        f"p={p:.2g} for a loss under {100 * config.margin:g}"
+        f"p={p:.2g} for a loss under {100 * config.margin:g}{pairs.unscored.note}"
     )
     return Decision(
         promoted=p < config.alpha,
         reason=reason,
         test="non_inferiority",
         p=p,
-        gained=pairs.gained,
-        lost=pairs.lost,
-        pairs=len(pairs.ids),
-        unscored_pairs=pairs.unscored,
-        difference=pairs.difference,
+        **pairs.numbers(),
     )
 
 
@@ -153,8 +202,7 @@ class GateInputs:
     base: Artifact
     incumbent: Artifact
     candidate: Artifact
-    num_problems: int
-    guards: Mapping[str, tuple[GuardConfig, Artifact, Artifact, int]]
+    guards: Mapping[str, tuple[GuardConfig, Artifact, Artifact]]
     redo: int = 0
     progress: Progress = silent
 
@@ -164,7 +212,7 @@ def spec(config: GateConfig, inputs: GateInputs) -> ArtifactSpec:
     guards = {name: identity_settings(guard) for name, (guard, *_) in inputs.guards.items()}
     fingerprints = {
         f"guard.{name}.{role}": artifact.fingerprint
-        for name, (_, *artifacts, _) in inputs.guards.items()
+        for name, (_, *artifacts) in inputs.guards.items()
         for role, artifact in zip(("incumbent", "candidate"), artifacts, strict=True)
     }
     return ArtifactSpec(
@@ -189,13 +237,13 @@ def run(config: GateConfig, inputs: GateInputs, out: Workspace) -> dict[str, Any
 
     The metrics are the decision.
     """
-    pairs = _pairs(inputs.incumbent, inputs.candidate, inputs.num_problems)
+    pairs = _pairs(inputs.incumbent, inputs.candidate)
     decision = decide(config, pairs)
     rows = _discordant("dev", pairs)
     guards = {}
-    for name, (guard, incumbent, candidate, total) in inputs.guards.items():
-        guard_pairs = _pairs(incumbent, candidate, total)
-        guards[name] = check_guard(name, guard, guard_pairs)
+    for name, (guard, incumbent, candidate) in inputs.guards.items():
+        guard_pairs = _pairs(incumbent, candidate)
+        guards[name] = check_guard(name, guard, config, guard_pairs)
         rows += _discordant(name, guard_pairs)
     out.write_part(0, rows, GateRow)
     answers = side_by_side(inputs.base, inputs.incumbent, inputs.candidate)
@@ -203,9 +251,9 @@ def run(config: GateConfig, inputs: GateInputs, out: Workspace) -> dict[str, Any
     return {**_merge(decision, list(guards.values())), "guards": _as_dicts(guards)}
 
 
-def _pairs(incumbent: Artifact, candidate: Artifact, total: int) -> Pairs:
-    before, after = (problem_means(a.rows(EvalRow)) for a in (incumbent, candidate))
-    return pair(before, after, total)
+def _pairs(incumbent: Artifact, candidate: Artifact) -> Pairs:
+    before, after = (tally(a.rows(EvalRow)).problems for a in (incumbent, candidate))
+    return pair(before, after)
 
 
 def _discordant(benchmark: str, pairs: Pairs) -> list[GateRow]:

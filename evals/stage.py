@@ -10,16 +10,17 @@ from evals.config import EvalConfig
 from evals.summary import summarize
 from ratchet.answers import Grader
 from ratchet.config import identity_settings
-from ratchet.engine import Completer, Group, Output, Request
+from ratchet.engine import PROMPT_TOO_LONG, Completer, Group, Output, Request
 from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.policy import Policy
 from ratchet.progress import Progress, silent
+from ratchet.prompt_room import PromptRoom
 from ratchet.records import EvalRow, Problem
 from ratchet.sharding import Attempt, ShardPlan, fill_shards
 from ratchet.store import Workspace
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ def run(config: EvalConfig, inputs: EvalInputs, out: Workspace) -> dict[str, Any
 
     Raises:
         EngineDied: if the engine ended; finished shards are kept.
+        InputError: if more prompts than `max_too_long` have no room in the engine.
     """
     plan = ShardPlan.of(inputs.problems, config.group_size, config.shard_size, out)
     attempt = Attempt(plan.num_missing_problems)
@@ -74,9 +76,13 @@ def _answer(
     config: EvalConfig, inputs: EvalInputs, out: Workspace, plan: ShardPlan, attempt: Attempt
 ) -> None:
     sampling = config.sampling(derive_seed(out.spec.identity, plan.missing[0]))
+    before = (row for index in plan.finished for row in out.read_part(index, EvalRow))
+    too_long = sum(row.attempt == 0 and row.reason == PROMPT_TOO_LONG for row in before)
+    room = PromptRoom("eval", inputs.benchmark, config.max_too_long, len(plan.problems), too_long)
 
     def generate(requests: Iterable[Request]) -> Iterator[Group]:
-        return inputs.completer.generate(inputs.policy, sampling, attempt.timed(requests))
+        groups = inputs.completer.generate(inputs.policy, sampling, attempt.timed(requests))
+        return room.checked(groups)
 
     def to_rows(problem: Problem, group: Group) -> list[EvalRow]:
         outputs = enumerate(group.outputs)
@@ -89,8 +95,9 @@ def _answer(
 def _grade(
     inputs: EvalInputs, problem: Problem, group: Group, attempt: int, output: Output
 ) -> EvalRow:
+    """The graded completion; where the engine made none there is nothing to grade."""
     answer: str | None = None
-    correct: bool | None = False
+    correct: bool | None = None
     reason = group.error or "engine_error"
     if output.finish_reason != "error":
         text, finish_reason = output.completion, output.finish_reason

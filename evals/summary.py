@@ -12,17 +12,34 @@ from ratchet.records import EvalRow
 
 
 @dataclass
-class _Problem:
-    level: int | None
+class ProblemCount:
+    """One problem's attempts: how many there are, have a verdict, and are right."""
+
+    level: int | None = None
+    attempts: int = 0
     scored: int = 0
     correct: int = 0
+
+    @property
+    def unscored(self) -> int:
+        return self.attempts - self.scored
+
+    @property
+    def lowest(self) -> float:
+        """Mean correctness if every attempt without a verdict were wrong."""
+        return self.correct / self.attempts
+
+    @property
+    def highest(self) -> float:
+        """Mean correctness if every attempt without a verdict were right."""
+        return (self.correct + self.unscored) / self.attempts
 
 
 @dataclass
 class Tally:
     """Counts over the rows seen so far."""
 
-    problems: dict[str, _Problem] = field(default_factory=dict)
+    problems: dict[str, ProblemCount] = field(default_factory=dict)
     completions: int = 0
     unscored: int = 0
     tokens: int = 0
@@ -34,7 +51,8 @@ class Tally:
         self.tokens += row.num_tokens
         self.reasons[row.reason] += 1
         self.finish_reasons[row.finish_reason] += 1
-        problem = self.problems.setdefault(row.problem_id, _Problem(row.level))
+        problem = self.problems.setdefault(row.problem_id, ProblemCount(row.level))
+        problem.attempts += 1
         if row.correct is None:
             self.unscored += 1
         else:
@@ -52,11 +70,6 @@ def tally(rows: Iterable[EvalRow]) -> Tally:
     for row in rows:
         counts.add(row)
     return counts
-
-
-def problem_means(rows: Iterable[EvalRow]) -> dict[str, float]:
-    """problem_id -> mean correctness of its scored attempts; a problem with none is left out."""
-    return tally(rows).means()
 
 
 def summarize(rows: Iterable[EvalRow], confidence: float) -> dict[str, Any]:

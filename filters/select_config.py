@@ -8,6 +8,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from ratchet.config import Config
 
+Cut = Literal["leave_out", "keep"]
+"""What becomes of a completion that was cut at its length limit, though a filter accepted it."""
+
 
 class SftSelection(Config):
     """Which accepted completions become SFT rows."""
@@ -28,6 +31,9 @@ class SftSelection(Config):
     """How many of the train problems' given solutions are mixed in; such rows have attempt -1."""
     weights: Literal["equal", "per_problem"] = "equal"
     """`per_problem`: the weights of each problem's rows sum to 1."""
+    cut: Cut = "leave_out"
+    """Completions cut at their length limit may hold a right answer and then run on: they are left
+    out, or kept (`keep`) and trained on without an end token."""
     control: Literal["none", "accepted", "completions"] = "none"
     """A matched control for ablations: as many rows of each problem as would be selected, drawn at
     random among its accepted completions, or among all of them."""
@@ -56,6 +62,9 @@ class DpoSelection(Config):
     """Pairs that one completion may be in."""
     wrong_by: str = "orm"
     """The filter that says which completions are wrong; its reward must be 0 for those."""
+    cut: Cut = "leave_out"
+    """Whether completions cut at their length limit may be chosen; no end token is learned of them.
+    A wrong one may be rejected in any case."""
 
     @model_validator(mode="after")
     def _by_what(self) -> DpoSelection:

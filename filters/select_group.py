@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from filters.near_duplicates import jaccard
+from filters.select_config import Cut
 from ratchet.records import Completion, Problem, Verdict
 
 Fate = str
-"""What became of one completion, e.g. `selected`, `rejected`, `duplicate`, `over_cap`."""
+"""What became of one completion, e.g. `selected`, `rejected`, `cut`, `duplicate`, `over_cap`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,15 @@ class JudgedGroup:
 
     def those_accepted(self) -> list[Completion]:
         return [c for c, fine in zip(self.completions, self.accepted, strict=True) if fine]
+
+
+def worth_learning(completions: Sequence[Completion], cut: Cut) -> list[Completion]:
+    """Those that may be imitated: whole ones, and cut ones with any text where they are kept."""
+    return [
+        completion
+        for completion in completions
+        if completion.finish_reason != "length" or (cut == "keep" and completion.completion.strip())
+    ]
 
 
 def same_text(completion: Completion) -> str:

@@ -2,7 +2,8 @@
 
 A pair's chosen side was accepted by every required filter; its rejected side was graded, and found
 wrong. So a right answer that another filter turned down is on neither side, and a group that is all
-right, or all wrong, gives no pair.
+right, or all wrong, gives no pair. A completion that was cut at its length limit is not imitated
+unless asked, but may be rejected: to have run on is a fault worth learning from.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Literal
 
 from filters.difficulty import pass_rate
 from filters.select_config import DpoSelection, GrpoSelection
-from filters.select_group import Fate, JudgedGroup, same_text, unique_texts
+from filters.select_group import Fate, JudgedGroup, same_text, unique_texts, worth_learning
 from ratchet.identity import derive_seed
 from ratchet.records import Completion, DpoRow, GrpoRow
 
-GroupOutcome = Literal["paired", "nothing_accepted", "nothing_wrong", "no_rewards"]
+GroupOutcome = Literal["paired", "nothing_accepted", "only_cut", "nothing_wrong", "no_rewards"]
 Pair = tuple[Completion, Completion]
 
 
@@ -35,8 +36,10 @@ class Paired:
 def select_dpo(group: JudgedGroup, config: DpoSelection, seed: int) -> Paired:
     """At most `pairs_per_problem` pairs, in the strategy's order, none with a completion that was
     used `max_reuse` times already."""
-    chosen = unique_texts(group.those_accepted())
-    texts = {same_text(completion) for completion in chosen}
+    accepted = group.those_accepted()
+    whole = worth_learning(accepted, config.cut)
+    chosen = unique_texts(whole)
+    texts = {same_text(completion) for completion in accepted}
     wrong = [c for c in unique_texts(_wrong(group, config)) if same_text(c) not in texts]
     if config.reward is not None:
         rewards = group.rewards(config.reward)
@@ -46,8 +49,9 @@ def select_dpo(group: JudgedGroup, config: DpoSelection, seed: int) -> Paired:
     pairs = _capped(_ranked(scored[0], scored[1], rewards, config, group, seed), config)
     used = Counter({"chosen": len({c.attempt for c, _ in pairs})})
     used["rejected_side"] = len({r.attempt for _, r in pairs})
+    used["cut"] = len(accepted) - len(whole)
     used["unused"] = len(group.completions) - used.total()
-    return Paired([_row(pair) for pair in pairs], _outcome(chosen, wrong, pairs), used)
+    return Paired([_row(pair) for pair in pairs], _outcome(accepted, chosen, wrong, pairs), used)
 
 
 def _wrong(group: JudgedGroup, config: DpoSelection) -> list[Completion]:
@@ -99,12 +103,15 @@ def _capped(ranked: Sequence[Pair], config: DpoSelection) -> list[Pair]:
 
 
 def _outcome(
-    chosen: Sequence[Completion], wrong: Sequence[Completion], pairs: Sequence[Pair]
+    accepted: Sequence[Completion],
+    chosen: Sequence[Completion],
+    wrong: Sequence[Completion],
+    pairs: Sequence[Pair],
 ) -> GroupOutcome:
     if pairs:
         return "paired"
     if not chosen:
-        return "nothing_accepted"
+        return "only_cut" if accepted else "nothing_accepted"
     return "no_rewards" if wrong else "nothing_wrong"
 
 
@@ -117,6 +124,8 @@ def _row(pair: Pair) -> DpoRow:
         prompt=chosen.prompt,
         chosen=chosen.completion,
         rejected=rejected.completion,
+        chosen_finish_reason=chosen.finish_reason,
+        rejected_finish_reason=rejected.finish_reason,
     )
 
 

@@ -16,6 +16,7 @@ from filters.select_group import (
     farthest_first,
     shuffled,
     unique_texts,
+    worth_learning,
 )
 from filters.targets import Supply
 from ratchet.identity import derive_seed
@@ -33,25 +34,41 @@ class Chosen:
     fates: Counter[Fate]
 
 
-def supply_of(group: JudgedGroup) -> Supply:
+def supply_of(group: JudgedGroup, config: SftSelection) -> Supply:
     """What a group has to give."""
     accepted = group.those_accepted()
-    return Supply(len(unique_texts(accepted)), 1 - len(accepted) / len(group.completions))
+    rows = len(unique_texts(worth_learning(accepted, config.cut)))
+    return Supply(rows, 1 - len(accepted) / len(group.completions))
 
 
 def select_sft(group: JudgedGroup, target: int, config: SftSelection, seed: int) -> Chosen:
     """`target` of a group's accepted completions, no two the same text."""
     own_seed = derive_seed(seed, group.problem.problem_id)
     accepted = group.those_accepted()
-    unique = unique_texts(accepted)
+    whole = worth_learning(accepted, config.cut)
+    unique = unique_texts(whole)
     wanted = min(target, len(unique))
     kept = _in_order(_chosen(group, unique, wanted, config, own_seed))
     if config.control == "none":
-        return Chosen(_rows(kept, config), _fates(group, accepted, unique, kept))
+        fates = Counter(
+            rejected=len(group.completions) - len(accepted),
+            cut=len(accepted) - len(whole),
+            duplicate=len(whole) - len(unique),
+            over_cap=len(unique) - len(kept),
+            selected=len(kept),
+        )
+        return Chosen(_rows(kept, config), fates)
+    return _control(group, wanted, config, own_seed)
+
+
+def _control(group: JudgedGroup, wanted: int, config: SftSelection, seed: int) -> Chosen:
+    """`wanted` completions at random, among those accepted or among all that the engine made."""
     sound = [completion for completion in group.completions if is_sound(completion)]
-    pool = unique if config.control == "accepted" else unique_texts(sound)
-    drawn = _in_order(shuffled(pool, derive_seed(own_seed, "control"))[:wanted])
-    fates = Counter(selected=len(drawn), not_drawn=len(group.completions) - len(drawn))
+    among = group.those_accepted() if config.control == "accepted" else sound
+    whole = worth_learning(among, config.cut)
+    drawn = _in_order(shuffled(unique_texts(whole), derive_seed(seed, "control"))[:wanted])
+    fates = Counter(selected=len(drawn), cut=len(among) - len(whole))
+    fates["not_drawn"] = len(group.completions) - fates.total()
     return Chosen(_rows(drawn, config), fates)
 
 
@@ -72,20 +89,6 @@ def _in_order(completions: Sequence[Completion]) -> list[Completion]:
     return sorted(completions, key=lambda completion: completion.attempt)
 
 
-def _fates(
-    group: JudgedGroup,
-    accepted: Sequence[Completion],
-    unique: Sequence[Completion],
-    kept: Sequence[Completion],
-) -> Counter[Fate]:
-    return Counter(
-        rejected=len(group.completions) - len(accepted),
-        duplicate=len(accepted) - len(unique),
-        over_cap=len(unique) - len(kept),
-        selected=len(kept),
-    )
-
-
 def _rows(kept: Sequence[Completion], config: SftSelection) -> list[SftRow]:
     weight = 1 / len(kept) if kept and config.weights == "per_problem" else 1.0
     return [
@@ -95,6 +98,7 @@ def _rows(kept: Sequence[Completion], config: SftSelection) -> list[SftRow]:
             prompt=completion.prompt,
             completion=completion.completion,
             weight=weight,
+            finish_reason=completion.finish_reason,
         )
         for completion in kept
     ]

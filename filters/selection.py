@@ -32,7 +32,7 @@ from ratchet.progress import Progress, Step, silent
 from ratchet.records import Completion, DpoRow, GrpoRow, Problem, SftRow, Verdict
 from ratchet.store import Artifact, Workspace
 
-VERSION = 2
+VERSION = 3
 _PROMPTS_TOLD = 8
 """Prompts whose lengths are told to trainers."""
 
@@ -182,7 +182,7 @@ class _Sft:
         config = self._config
         if config.balance == "none" and config.max_rows is None:
             return lambda _: config.max_per_problem
-        supplies = {g.problem.problem_id: supply_of(g) for g in _groups(self._inputs)}
+        supplies = {g.problem.problem_id: supply_of(g, config) for g in _groups(self._inputs)}
         seed = derive_seed(self._inputs.seed, "targets")
         return plan_targets(supplies, config, seed).__getitem__
 

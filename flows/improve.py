@@ -58,7 +58,7 @@ def _iterate(
     if policy is None:
         return incumbent, False
     candidate = stages.stand(session, iteration, policy, sets)
-    decision = stages.gate(session, iteration, stages.Contest(base, incumbent, candidate), sets)
+    decision = stages.gate(session, iteration, stages.Contest(base, incumbent, candidate))
     promoted: bool = decision.metrics["promoted"]
     return (candidate if promoted else incumbent), promoted
 

@@ -168,24 +168,18 @@ class Contest:
     candidate: Standing
 
 
-def gate(session: Session, iteration: int, contest: Contest, sets: Sets) -> Artifact:
+def gate(session: Session, iteration: int, contest: Contest) -> Artifact:
     """The decision on the candidate."""
     incumbent, candidate = contest.incumbent, contest.candidate
     place = Place(iteration, "gate")
     guards = {
-        guard.name: (
-            guard,
-            incumbent.guards[guard.name],
-            candidate.guards[guard.name],
-            len(sets[guard.name].problems),
-        )
+        guard.name: (guard, incumbent.guards[guard.name], candidate.guards[guard.name])
         for guard in session.config.guards
     }
     inputs = gate_stage.GateInputs(
         base=contest.base.dev,
         incumbent=incumbent.dev,
         candidate=candidate.dev,
-        num_problems=len(sets["dev"].problems),
         guards=guards,
         redo=session.redo_count(place),
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ratchet.config import Config
+from ratchet.config import Config, NotIdentity
 from ratchet.engine import Sampling
 
 GroupSize = Annotated[int, Field(ge=1, le=100_000)]
@@ -48,6 +48,9 @@ class DecodingConfig(Config):
     """Texts that end a completion; they are not part of it."""
     params: dict[str, Any] = Field(default_factory=dict)
     """Further sampling parameters of the engine, such as top_k, min_p, repetition_penalty."""
+    max_too_long: Annotated[float, Field(ge=0.0, le=1.0), NotIdentity()] = 0.01
+    """Share of the prompts that may be too long for the engine, and so go unanswered, before the
+    run stops."""
     shard_size: ShardSize = 512
     """Completions per shard, the unit of restart; rounded down to whole groups."""
 

@@ -13,6 +13,9 @@ from typing import Any, Protocol
 from ratchet.policy import Policy
 from ratchet.records import FinishReason
 
+PROMPT_TOO_LONG = "prompt_too_long"
+"""The error of a group whose prompt leaves no room for a token of a completion."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -38,7 +41,8 @@ class Group:
     """The completions of one request.
 
     `error` is set, and `outputs` holds empty completions with finish_reason "error", where the
-    prompt could not be answered (a stable code, e.g. `prompt_too_long`).
+    prompt could not be answered (a stable code, e.g. `prompt_too_long`). `limit`: the tokens
+    of prompt and completion that the engine has room for, where the prompt is too long for it.
     """
 
     problem_id: str
@@ -46,6 +50,7 @@ class Group:
     num_prompt_tokens: int
     outputs: tuple[Output, ...]
     error: str | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

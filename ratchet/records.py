@@ -28,7 +28,10 @@ FinishReason = Literal["stop", "length", "error"]
 
 
 class Row(Protocol):
-    """A frozen dataclass with a schema name and version."""
+    """A frozen dataclass with a schema name and version.
+
+    It may name in `OLDER` the versions that lack nothing but columns with a default.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
     SCHEMA: ClassVar[str]
@@ -99,22 +102,28 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SftRow:
-    """One training row for SFT; the loss is on `completion` and its end token only."""
+    """One training row for SFT; the loss is on `completion` and its end token only.
 
-    SCHEMA: ClassVar[str] = "sft/1"
+    What was cut at its length limit (finish_reason "length") has no end token to learn.
+    """
+
+    SCHEMA: ClassVar[str] = "sft/2"
+    OLDER: ClassVar[tuple[str, ...]] = ("sft/1",)
 
     problem_id: str
     attempt: int
     prompt: str
     completion: str
     weight: float = 1.0
+    finish_reason: FinishReason = "stop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DpoRow:
     """One pair for DPO: two completions of one group, `chosen` right and `rejected` wrong."""
 
-    SCHEMA: ClassVar[str] = "dpo/1"
+    SCHEMA: ClassVar[str] = "dpo/2"
+    OLDER: ClassVar[tuple[str, ...]] = ("dpo/1",)
 
     problem_id: str
     chosen_attempt: int
@@ -122,6 +131,8 @@ class DpoRow:
     prompt: str
     chosen: str
     rejected: str
+    chosen_finish_reason: FinishReason = "stop"
+    rejected_finish_reason: FinishReason = "stop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +149,10 @@ class GrpoRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalRow:
-    """One graded completion of a benchmark. `correct` is None where the grader could not say."""
+    """One graded completion of a benchmark.
+
+    `correct` is None where the grader could not say, or the engine made no completion to grade.
+    """
 
     SCHEMA: ClassVar[str] = "evals/1"
 
@@ -193,13 +207,13 @@ def to_table(rows: Iterable[RowT], row_type: type[RowT]) -> pa.Table:
 
 
 def from_table(table: pa.Table, row_type: type[RowT]) -> list[RowT]:
-    """Rows of an Arrow table.
+    """Rows of an Arrow table; what an older version of the rows lacks has its default.
 
     Raises:
         ValueError: if the table was written with another schema name or version.
     """
     seen = (table.schema.metadata or {}).get(b"ratchet.schema", b"none").decode()
-    if seen != row_type.SCHEMA:
+    if seen not in (row_type.SCHEMA, *getattr(row_type, "OLDER", ())):
         raise ValueError(
             f"the table's schema is {seen!r}, expected {row_type.SCHEMA!r}; "
             "it was written by another version or is another kind of rows"

@@ -50,6 +50,10 @@ class ShardPlan:
         return self.problems[start : start + self.problems_per_shard]
 
     @property
+    def finished(self) -> tuple[int, ...]:
+        return tuple(sorted({*range(self.num_shards)} - {*self.missing}))
+
+    @property
     def num_missing_problems(self) -> int:
         return sum(len(self.shard(index)) for index in self.missing)
 

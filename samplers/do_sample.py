@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ratchet.config import identity_settings
-from ratchet.engine import Completer, Group, Request
+from ratchet.engine import PROMPT_TOO_LONG, Completer, Group, Request
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.policy import Policy
 from ratchet.progress import Progress, silent
+from ratchet.prompt_room import PromptRoom
 from ratchet.prompts import PromptConfig
 from ratchet.records import Completion, Problem
 from ratchet.sharding import Attempt, ShardPlan, fill_shards
@@ -77,6 +78,7 @@ def run(config: DoSampleConfig, inputs: SampleInputs, out: Workspace) -> dict[st
 
     Raises:
         EngineDied: if the engine ended; finished shards are kept.
+        InputError: if more prompts than `max_too_long` have no room in the engine.
     """
     plan = ShardPlan.of(inputs.problems, config.group_size, config.shard_size, out)
     attempt = Attempt(plan.num_missing_problems)
@@ -94,9 +96,13 @@ def _sample(
     attempt: Attempt,
 ) -> None:
     sampling = config.sampling(derive_seed(out.spec.identity, plan.missing[0]))
+    before = (row for index in plan.finished for row in out.read_part(index, Completion))
+    too_long = sum(row.attempt == 0 and row.error == PROMPT_TOO_LONG for row in before)
+    room = PromptRoom("sampler", "train", config.max_too_long, len(plan.problems), too_long)
 
     def generate(requests: Iterable[Request]) -> Iterator[Group]:
-        return inputs.completer.generate(inputs.policy, sampling, attempt.timed(requests))
+        groups = inputs.completer.generate(inputs.policy, sampling, attempt.timed(requests))
+        return room.checked(groups)
 
     def to_rows(problem: Problem, group: Group) -> list[Completion]:
         return _completions(config, inputs, group)

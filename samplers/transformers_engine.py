@@ -19,14 +19,13 @@ from transformers import (
     StoppingCriteria,
 )
 
-from ratchet.engine import Group, Output, Request, Sampling
+from ratchet.engine import PROMPT_TOO_LONG, Group, Output, Request, Sampling
 from ratchet.errors import InputError
 from ratchet.policy import Policy
 from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.records import FinishReason
 from samplers.config import TransformersEngineConfig
 
-PROMPT_TOO_LONG = "prompt_too_long"
 _BATCHES_PER_ROUND = 4
 
 
@@ -160,7 +159,9 @@ class TransformersEngine:
         room = self._max_len - len(ids)
         if room <= 0:
             empty = (Output("", "error", 0),) * request.num_completions
-            group = Group(request.problem_id, prompt, len(ids), empty, error=PROMPT_TOO_LONG)
+            group = Group(
+                request.problem_id, prompt, len(ids), empty, PROMPT_TOO_LONG, self._max_len
+            )
             self._refused.append(group)
             return
         asked = _Asked(request, prompt, ids, min(self._sampling.max_tokens, room))

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ratchet.engine import Group, Output, Request, Sampling
+from ratchet.engine import PROMPT_TOO_LONG, Group, Output, Request, Sampling
 from ratchet.errors import InputError
 from ratchet.policy import Policy
 from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.records import FinishReason
 from samplers.config import VllmEngineConfig
-
-PROMPT_TOO_LONG = "prompt_too_long"
 
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -241,7 +239,9 @@ class VllmEngine:
         self._unfinished += request.num_completions
         if len(ids) >= self._max_model_len:
             empty = (Output("", "error", 0),) * request.num_completions
-            group = Group(request.problem_id, prompt, len(ids), empty, error=PROMPT_TOO_LONG)
+            group = Group(
+                request.problem_id, prompt, len(ids), empty, PROMPT_TOO_LONG, self._max_model_len
+            )
             self._refused.append(group)
             return
         self._requests += 1

@@ -13,7 +13,7 @@ from trainers.tokens import check_end_token, completion_token_ids
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One tokenized pair; both completions hold their end token."""
+    """One tokenized pair; both completions hold their end token, unless they were cut."""
 
     SEQUENCES: ClassVar[int] = 2
     NAMES: ClassVar[str] = "problem/chosen attempt>rejected attempt"
@@ -37,12 +37,12 @@ class Pair:
 
 
 def encode_pair(tokenizer: Any, row: DpoRow) -> Pair:
-    """Prompt ids as in sampling, and each completion's ids with the end token."""
+    """Prompt ids as in sampling, and each side's ids with its end token, unless it was cut."""
     return Pair(
         name=f"{row.problem_id}/{row.chosen_attempt}>{row.rejected_attempt}",
         prompt_ids=prompt_token_ids(tokenizer, row.prompt),
-        chosen_ids=completion_token_ids(tokenizer, row.chosen),
-        rejected_ids=completion_token_ids(tokenizer, row.rejected),
+        chosen_ids=completion_token_ids(tokenizer, row.chosen, row.chosen_finish_reason),
+        rejected_ids=completion_token_ids(tokenizer, row.rejected, row.rejected_finish_reason),
     )
 
 

@@ -36,9 +36,9 @@ class Example:
 
 
 def encode_row(tokenizer: Any, row: SftRow) -> Example:
-    """Prompt ids as in sampling, then the completion's ids and the end token."""
+    """Prompt ids as in sampling, then the completion's ids and its end token, unless it was cut."""
     prompt = prompt_token_ids(tokenizer, row.prompt)
-    learned = completion_token_ids(tokenizer, row.completion)
+    learned = completion_token_ids(tokenizer, row.completion, row.finish_reason)
     return Example(
         name=f"{row.problem_id}/{row.attempt}",
         input_ids=prompt + learned,

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ratchet.errors import InputError
 from ratchet.prompts import prompt_token_ids
+from ratchet.records import FinishReason
 
 IGNORED = -100
 """The label of a token that carries no loss."""
@@ -55,7 +56,12 @@ def check_prompts(tokenizer: Any, rows: Iterable[PromptRow], sampled: Mapping[st
             )
 
 
-def completion_token_ids(tokenizer: Any, completion: str) -> list[int]:
-    """The completion's ids and the end token: what is learned."""
+def completion_token_ids(
+    tokenizer: Any, completion: str, finish_reason: FinishReason = "stop"
+) -> list[int]:
+    """The completion's ids and the end token: what is learned.
+
+    One that was cut at its length limit did not end there, so it has no end token.
+    """
     ids: list[int] = tokenizer(completion, add_special_tokens=False)["input_ids"]
-    return [*ids, tokenizer.eos_token_id]
+    return ids if finish_reason == "length" else [*ids, tokenizer.eos_token_id]

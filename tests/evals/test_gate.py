@@ -3,8 +3,8 @@ import math
 import pytest
 
 from evals.config import EvalConfig, GateConfig, GuardConfig
-from evals.gate import Pairs, check_guard, decide, pair
-from evals.summary import problem_means, summarize
+from evals.gate import Pairs, Unscored, check_guard, decide, pair
+from evals.summary import summarize, tally
 from ratchet.records import EvalRow
 
 
@@ -23,11 +23,27 @@ def make_row(problem_id: str, correct: bool | None, attempt: int = 0, level: int
     )
 
 
-def make_pairs(gained: int, lost: int, same: int, unscored: int = 0) -> Pairs:
+def make_pairs(
+    gained: int, lost: int, same: int, unscored_incumbent: int = 0, unscored_candidate: int = 0
+) -> Pairs:
     before = [0.0] * gained + [1.0] * lost + [1.0] * same
     after = [1.0] * gained + [0.0] * lost + [1.0] * same
     ids = tuple(f"p{i}" for i in range(len(before)))
+    unscored = Unscored(unscored_incumbent, unscored_candidate, len(ids))
     return Pairs(ids, tuple(before), tuple(after), unscored)
+
+
+def pair_rows(incumbent: list[list[bool | None]], candidate: list[list[bool | None]]) -> Pairs:
+    """Pairs of problems, each given by its attempts' verdicts."""
+    sides = [
+        tally(
+            make_row(f"p{i}", verdict, at)
+            for i, group in enumerate(side)
+            for at, verdict in enumerate(group)
+        ).problems
+        for side in (incumbent, candidate)
+    ]
+    return pair(*sides)
 
 
 @pytest.mark.parametrize(
@@ -46,34 +62,69 @@ def test_a_candidate_that_memorised_train_but_not_dev_is_not_promoted() -> None:
     assert not decide(GateConfig(), make_pairs(gained=20, lost=19, same=400)).promoted
 
 
-def test_too_many_unscored_pairs_make_no_decision() -> None:
-    decision = decide(GateConfig(), make_pairs(60, 10, same=100, unscored=20))
+@pytest.mark.parametrize("side", ["unscored_incumbent", "unscored_candidate"])
+def test_too_many_unscored_completions_of_either_side_make_no_decision(side: str) -> None:
+    decision = decide(GateConfig(), make_pairs(60, 10, same=100, **{side: 20}))
+    assert (decision.promoted, decision.p) == (False, None)
+    whose = side.removeprefix("unscored_")
+    assert decision.reason.startswith(f"20 of the {whose}'s 170 completions could not be graded")
+
+
+def test_the_difference_of_the_sides_is_bounded_where_each_may_have_many() -> None:
+    lax = GateConfig(max_unscored=0.5)
+    assert decide(lax, make_pairs(60, 10, 130, 40, 40)).promoted
+    decision = decide(lax, make_pairs(60, 10, 130, 40, 44))
     assert not decision.promoted
-    assert "could not be graded" in decision.reason
+    assert "4 more on one side than on the other, of 200 completions" in decision.reason
+
+
+def test_a_candidate_that_times_out_on_what_it_gets_wrong_gains_nothing() -> None:
+    """Attempts without a verdict once vanished from a problem's mean: 1 right and 3 timed out
+    counted as 100 %, and beat 2 right of 4 at p=0.0001."""
+    incumbent: list[list[bool | None]] = [[True, True, False, False]] * 200
+    candidate: list[list[bool | None]] = [[True, None, None, None]] * 200
+    pairs = pair_rows(incumbent, candidate)
+    decision = decide(GateConfig(), pairs)
+    assert not decision.promoted
+    assert "600 of the candidate's 800 completions could not be graded" in decision.reason
+    lax = GateConfig(max_unscored=0.9, max_unscored_difference=0.9)
+    assert not decide(lax, pairs).promoted
+    assert pairs.difference == -0.25
+
+
+def test_what_has_no_verdict_counts_against_the_candidate_on_both_sides() -> None:
+    pairs = pair_rows([[True, None], [False, False]], [[True, True], [True, None]])
+    assert (pairs.incumbent, pairs.candidate) == ((1.0, 0.0), (1.0, 0.5))
+    assert pairs.unscored == Unscored(incumbent=1, candidate=1, completions=4)
+    reason = decide(GateConfig(max_unscored=0.5), pairs).reason
+    assert "counted against the candidate: 1 of its completions, 1 of the incumbent's" in reason
 
 
 def test_several_completions_per_problem_go_to_the_paired_bootstrap() -> None:
     ids = tuple(f"p{i}" for i in range(200))
     before = tuple(0.25 for _ in ids)
-    better = decide(GateConfig(), Pairs(ids, before, tuple(0.5 for _ in ids), 0))
+    better = decide(GateConfig(), Pairs(ids, before, tuple(0.5 for _ in ids)))
     assert (better.test, better.promoted) == ("bootstrap", True)
-    assert not decide(GateConfig(), Pairs(ids, before, before, 0)).promoted
+    assert not decide(GateConfig(), Pairs(ids, before, before)).promoted
 
 
 def test_a_guard_tolerates_its_margin_and_no_more() -> None:
-    guard = GuardConfig(margin=0.05)
-    assert check_guard("gsm8k", guard, make_pairs(50, 50, same=900)).promoted
-    assert not check_guard("gsm8k", guard, make_pairs(0, 100, same=900)).promoted
+    guard, gate = GuardConfig(margin=0.05), GateConfig()
+    assert check_guard("gsm8k", guard, gate, make_pairs(50, 50, same=900)).promoted
+    assert not check_guard("gsm8k", guard, gate, make_pairs(0, 100, same=900)).promoted
 
 
-def test_pairing_leaves_out_what_either_side_could_not_score() -> None:
-    pairs = pair({"a": 1.0, "b": 0.0}, {"a": 0.0, "c": 1.0}, total=3)
-    assert (pairs.ids, pairs.unscored, pairs.lost) == (("a",), 2, 1)
+@pytest.mark.parametrize("unscored", [90, 100])
+def test_a_guard_that_was_not_graded_holds_the_candidate_back(unscored: int) -> None:
+    """90 % without a verdict once passed, and all of them were a traceback."""
+    verdicts: list[list[bool | None]] = [[None]] * unscored + [[True]] * (100 - unscored)
+    decision = check_guard("gsm8k", GuardConfig(), GateConfig(), pair_rows(verdicts, verdicts))
+    assert not decision.promoted
+    assert f"guard gsm8k: {unscored} of the incumbent's 100" in decision.reason
 
 
-def test_unscored_is_not_zero() -> None:
+def test_unscored_is_not_zero_in_a_report() -> None:
     rows = [make_row("a", True), make_row("b", None), make_row("c", False)]
-    assert problem_means(rows) == {"a": 1.0, "c": 0.0}
     summary = summarize(rows, 0.95)
     assert (summary["mean"], summary["n"], summary["unscored"]) == (0.5, 2, 1)
 

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -78,6 +79,30 @@ def test_groups_all_right_or_all_wrong_give_no_pair_and_are_named(
 ) -> None:
     rows = [(f"t{i}", orm, True, None) for i, orm in enumerate(orms)]
     assert select_dpo(judged(rows), DpoSelection(), 0).outcome == outcome
+
+
+def cut(group: JudgedGroup, *attempts: int) -> JudgedGroup:
+    completions = [
+        replace(c, finish_reason="length") if c.attempt in attempts else c
+        for c in group.completions
+    ]
+    return replace(group, completions=completions)
+
+
+def test_a_cut_completion_is_not_chosen_unless_asked_but_may_be_rejected() -> None:
+    rows: list[tuple[str, float | None, bool, float | None]]
+    rows = [("a", 1.0, True, None), ("b", 1.0, True, None), ("c", 0.0, True, None)]
+    group = cut(judged(rows), 0, 2)
+    config = DpoSelection(pairs_per_problem=5, max_reuse=5)
+    paired = select_dpo(group, config, 0)
+    (pair,) = paired.rows
+    assert (pair.chosen_attempt, pair.rejected_attempt) == (1, 2)
+    assert (pair.chosen_finish_reason, pair.rejected_finish_reason) == ("stop", "length")
+    assert paired.fates == Counter(chosen=1, rejected_side=1, cut=1)
+    keeping = config.model_copy(update={"cut": "keep"})
+    assert {row.chosen_attempt for row in select_dpo(group, keeping, 0).rows} == {0, 1}
+    only_cut = select_dpo(cut(judged(rows), 0, 1), config, 0)
+    assert (only_cut.rows, only_cut.outcome) == ([], "only_cut")
 
 
 def test_a_right_answer_that_another_filter_rejected_is_on_neither_side() -> None:

@@ -1,25 +1,36 @@
 from collections import Counter
+from collections.abc import Collection
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from filters.select_config import SftSelection
+from filters.select_config import GrpoSelection, SftSelection
 from filters.select_group import JudgedGroup, farthest_first, unique_texts
 from filters.select_sft import GIVEN_SOLUTION, select_sft, solution_ids, solution_row, supply_of
+from filters.targets import Supply
+from flows.config import load_config
 from ratchet.records import Problem
 from tests.filters.builders import make_completion, make_problem, make_verdicts
 
+RECIPES = Path(__file__).resolve().parents[2] / "configs"
 WORDS = ["a", "b", " a", "c", "d e", "d  e", "f g h", "f g i"]
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=20)
 
 
 def judged(
-    texts: list[str], accepted: list[bool] | None = None, rewards: list[float | None] | None = None
+    texts: list[str],
+    accepted: list[bool] | None = None,
+    rewards: list[float | None] | None = None,
+    cut: Collection[int] = (),
 ) -> JudgedGroup:
-    completions = [make_completion(text, attempt) for attempt, text in enumerate(texts)]
+    completions = [
+        make_completion(text, attempt, finish_reason="length" if attempt in cut else "stop")
+        for attempt, text in enumerate(texts)
+    ]
     scores = rewards if rewards is not None else [0.0] * len(texts)
     verdicts = {"prm": make_verdicts(scores, name="prm")}
     return JudgedGroup(make_problem(), completions, verdicts, accepted or [True] * len(texts))
@@ -97,6 +108,34 @@ def test_best_first_goes_by_the_named_reward_and_takes_the_unscored_last() -> No
     assert [row.attempt for row in select_sft(group, 3, config, 0).rows] == [0, 2, 3]
 
 
+def test_an_accepted_completion_that_was_cut_is_not_trained_on_unless_asked() -> None:
+    """An early box and a text that ran on to the limit was trained on with an end token."""
+    group = judged(["a", "b", "c", "d"], [True, True, True, False], cut=[1, 3])
+    chosen = select_sft(group, 4, SftSelection(), 0)
+    assert [row.attempt for row in chosen.rows] == [0, 2]
+    assert chosen.fates == Counter(selected=2, cut=1, rejected=1)
+    kept = select_sft(group, 4, SftSelection(cut="keep"), 0).rows
+    assert [(row.attempt, row.finish_reason) for row in kept] == [
+        (0, "stop"),
+        (1, "length"),
+        (2, "stop"),
+    ]
+    assert supply_of(group, SftSelection()) == Supply(2, 0.25)
+    assert supply_of(group, SftSelection(cut="keep")) == Supply(3, 0.25)
+
+
+@pytest.mark.parametrize("control", ["accepted", "completions"])
+def test_a_control_leaves_cut_completions_out_as_its_arm_does(control: str) -> None:
+    group = judged([str(i) for i in range(6)], [True, True, True, True, False, False], cut=[1, 5])
+    config = SftSelection.model_validate({"control": control})
+    for seed in range(50):
+        drawn = select_sft(group, 4, config, seed)
+        assert len(drawn.rows) == 3
+        assert not {1, 5} & {row.attempt for row in drawn.rows}
+        assert drawn.fates.total() == 6
+        assert drawn.fates["cut"] == (1 if control == "accepted" else 2)
+
+
 @given(texts=st.lists(st.sampled_from(WORDS), min_size=2, max_size=8, unique=True))
 def test_farthest_first_spreads_at_least_half_as_widely_as_the_best_choice(
     texts: list[str],
@@ -125,7 +164,7 @@ def test_weights_per_problem_sum_to_one() -> None:
 
 
 def test_supply_counts_distinct_accepted_texts_and_all_failures() -> None:
-    supply = supply_of(judged(["a", " a", "b", "c"], [True, True, True, False]))
+    supply = supply_of(judged(["a", " a", "b", "c"], [True, True, True, False]), SftSelection())
     assert (supply.rows, supply.fail_rate) == (2, 0.25)
 
 
@@ -151,3 +190,10 @@ def test_given_solutions_are_mixed_in_only_when_asked_and_say_so() -> None:
 def test_settings_that_cannot_work_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         SftSelection.model_validate(settings)
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_leaves_cut_completions_out(recipe: Path) -> None:
+    trainings = load_config(recipe).trainings()
+    cuts = [t.selection.cut for t in trainings if not isinstance(t.selection, GrpoSelection)]
+    assert set(cuts) <= {"leave_out"}

@@ -212,6 +212,17 @@ def test_prompt_ids_are_those_of_the_sampler_and_sides_end_with_the_end_token():
     assert (len(pair), pair.tokens, pair.tokens_learned, pair.name) == (5, 9, 5, "p0/1>0")
 
 
+@pytest.mark.parametrize("side", ["chosen", "rejected"])
+def test_a_side_that_was_cut_has_no_end_token(side):
+    tokenizer = make_tokenizer()
+    row = replace(make_pair(chosen="xy", rejected="z"), **{f"{side}_finish_reason": "length"})
+    pair = encode_pair(tokenizer, row)
+    ended = {"chosen": "xy<end>", "rejected": "z<end>"}
+    ended[side] = ended[side].removesuffix("<end>")
+    found = {"chosen": pair.chosen_ids, "rejected": pair.rejected_ids}
+    assert {name: tokenizer.decode(ids) for name, ids in found.items()} == ended
+
+
 @pytest.mark.parametrize("longer", ["chosen", "rejected"])
 def test_a_pair_with_a_too_long_side_is_dropped_whole_and_counted(longer):
     pairs = [make_pair(0, "ab", "x", "y"), make_pair(1, "ab", **{longer: "z" * 10})]

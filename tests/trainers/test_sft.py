@@ -67,6 +67,12 @@ def test_loss_is_on_the_completion_and_its_end_token_only():
     assert example.input_ids[2:] == learned
 
 
+def test_no_end_token_is_learned_of_a_completion_that_was_cut():
+    tokenizer = make_tokenizer()
+    row = replace(make_row(prompt="ab", completion="xyz"), finish_reason="length")
+    assert encode_row(tokenizer, row).labels[2:] == tokenizer.convert_tokens_to_ids(list("xyz"))
+
+
 def test_prompt_ids_are_those_of_the_sampler():
     tokenizer = make_tokenizer()
     prompt = render_prompt(tokenizer, PromptConfig(), "2+2?")
