@@ -130,6 +130,7 @@ def trl_settings(
 def _shared(config: TrainerBase, plan: Plan[Any], job: TrainJob) -> dict[str, Any]:
     trackers = list(config.report_to)
     stopping = config.early_stopping if isinstance(config, RowsConfig) else None
+    in_bfloat16 = compute_dtype(config) == torch.bfloat16
     return {
         "output_dir": job.state_folder,
         "per_device_train_batch_size": plan.split.device_batch_size,
@@ -143,7 +144,9 @@ def _shared(config: TrainerBase, plan: Plan[Any], job: TrainJob) -> dict[str, An
         "weight_decay": config.weight_decay,
         "max_grad_norm": config.max_grad_norm,
         "seed": job.seed,
-        "bf16": compute_dtype(config) == torch.bfloat16,
+        "bf16": in_bfloat16,
+        # transformers takes bfloat16 on a CPU from those only who say that a CPU it is to be.
+        "use_cpu": in_bfloat16 and not holds_device(),
         "gradient_checkpointing": config.gradient_checkpointing,
         "use_liger_kernel": config.liger,
         "report_to": trackers or "none",
