@@ -19,7 +19,7 @@ else ifeq ($(PINS),requirements/cpu.txt)
 export UV_TORCH_BACKEND := cpu
 endif
 
-.PHONY: install demo test test-all lint bench fuzz lock seed-model clean
+.PHONY: install demo test test-all lint bench fuzz lock seed-model real-model clean
 install: $(STAMP)
 
 $(BIN)/uv:
@@ -55,6 +55,10 @@ fuzz: install
 
 seed-model: install
 	$(BIN)/python -m trainers.seed_model --out models/arithmetic-seed
+
+# Into the user's cache folder, or $RATCHET_MODELS; what is there is left as it is.
+real-model: install
+	$(BIN)/python -m models.real_model
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --upgrade --python-version 3.11 --extra dev \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links

@@ -34,6 +34,10 @@ _SET_BY_RATCHET = {
     "worker_extension_cls": "nothing: Ratchet seeds the workers through its own",
 }
 
+TRANSFORMERS_VERSION = 2
+"""Raised where the transformers engine comes to give other completions for the same settings. 2: the
+checkpoint's own sampling settings have no part in them."""
+
 
 class EngineBase(Config):
     """What every engine process has."""
@@ -141,6 +145,8 @@ def engine_identity(config: EngineConfig) -> dict[str, Any]:
         InputError: if a recording is missing.
     """
     settings = identity_settings(config)
+    if isinstance(config, TransformersEngineConfig):
+        settings["version"] = TRANSFORMERS_VERSION
     if isinstance(config, ReplayEngineConfig):
         files = recorded_files(config.path)
         settings["recording"] = digest([sha256_file(file) for file in files])

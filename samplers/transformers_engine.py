@@ -68,6 +68,7 @@ class TransformersEngine:
         self._device = _device(config.device)
         self._model: Any = None
         self._tokenizer: Any = None
+        self._ends: list[int] = []
         self._policy: Policy | None = None
         self._sampling: Sampling | None = None
         self._refused: list[Group] = []
@@ -103,6 +104,10 @@ class TransformersEngine:
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, policy.adapter).merge_and_unload()
+        self._ends = _end_ids(model.generation_config, self._tokenizer)
+        # `generate` fills in what it is not told from here: the checkpoint's own repetition
+        # penalty, min_p and the like, even where it is greedy. vLLM is told all, and so is this.
+        model.generation_config = GenerationConfig()
         return model.eval()
 
     def configure(self, sampling: Sampling) -> None:
@@ -129,26 +134,21 @@ class TransformersEngine:
         self._generate([[self._pad()]], [[1]], sampling, 1)
 
     def _generation(self, sampling: Sampling, max_new_tokens: int) -> Any:
+        # 0 is no top_k; transformers' own default is 50.
         drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         settings = {
             "do_sample": sampling.temperature > 0,
             **(drawn if sampling.temperature > 0 else {}),
             "max_new_tokens": max_new_tokens,
-            "eos_token_id": self._ends(),
+            "eos_token_id": self._ends,
             "pad_token_id": self._pad(),
             **dict(sampling.extra),
         }
         return GenerationConfig(**settings)
 
-    def _ends(self) -> list[int]:
-        ends = self._model.generation_config.eos_token_id
-        if ends is None:
-            ends = self._tokenizer.eos_token_id
-        return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
-
     def _pad(self) -> int:
         pad = self._tokenizer.pad_token_id
-        return int(pad) if pad is not None else next(iter(self._ends()), 0)
+        return int(pad) if pad is not None else next(iter(self._ends), 0)
 
     def add(self, request: Request) -> None:
         """Queue a request; a prompt that leaves no room for a token becomes a group of errors."""
@@ -231,10 +231,9 @@ class TransformersEngine:
     def _output(self, tokens: list[int]) -> Output:
         """One row of the batch, cut at its end token or stop text; what follows is padding."""
         assert self._sampling is not None
-        ends = set(self._ends())
-        end = next((at for at, token in enumerate(tokens) if token in ends), None)
+        end = next((at for at, token in enumerate(tokens) if token in self._ends), None)
         kept = tokens if end is None else tokens[: end + 1]
-        text: str = self._tokenizer.decode(kept, skip_special_tokens=True)
+        text: str = self._tokenizer.decode(tokens[:end], skip_special_tokens=True)
         cuts = [at for stop in self._sampling.stop if (at := text.find(stop)) >= 0]
         if cuts:
             return Output(text[: min(cuts)], "stop", self._tokens_to_stop(kept))
@@ -271,6 +270,14 @@ class TransformersEngine:
 def _group(asked: _Asked) -> Group:
     request = asked.request
     return Group(request.problem_id, asked.prompt, len(asked.ids), tuple(asked.outputs))
+
+
+def _end_ids(generation: Any, tokenizer: Any) -> list[int]:
+    """Tokens that end a completion: the checkpoint's and its tokenizer's, as vLLM has it."""
+    ends = generation.eos_token_id
+    named = [ends] if isinstance(ends, int) else list(ends or [])
+    own = tokenizer.eos_token_id
+    return named if own is None or own in named else [*named, own]
 
 
 def _context(config: Any) -> int:

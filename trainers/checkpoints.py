@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -149,10 +150,16 @@ def save_checkpoint(trainer: Any, policy: Policy, folder: Path, config: TrainerB
         state = {name: weights for name, weights in state.items() if ".base_layer." not in name}
     else:
         model = model.to(dtype)
-    model.save_pretrained(folder, state_dict={k: v.to(dtype) for k, v in state.items()})
+    model.save_pretrained(folder, state_dict=_converted(state, dtype))
     if config.lora:
         _tidy_adapter(folder, policy)
     add_tokenizer(policy, folder)
+
+
+def _converted(state: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The weights in a precision. Tied ones stay one tensor: two copies would both be written."""
+    one = {(weights.data_ptr(), weights.shape): weights.to(dtype) for weights in state.values()}
+    return {name: one[weights.data_ptr(), weights.shape] for name, weights in state.items()}
 
 
 def drop_reference_adapter(model: Any) -> None:

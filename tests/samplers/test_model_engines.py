@@ -1,7 +1,9 @@
 """The engines that run a model: one vLLM and one transformers process serve all these tests."""
 
+import json
 import os
 import signal
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -38,12 +40,16 @@ def one_group(client: EngineClient, policy: Policy, sampling: Sampling, request:
 
 
 def reference(folder: Path, problem: str, max_tokens: int, adapter: Path | None = None) -> str:
-    """Greedy answer of a fresh load of a checkpoint, token by token, with no engine of ours."""
+    """Greedy answer of a fresh load of a checkpoint, token by token, with no engine of ours.
+
+    The argmax of plain logits: what a checkpoint says of sampling has no part in it.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
+    ends = set(model.generation_config.eos_token_id)
     if adapter:
         from peft import PeftModel
 
@@ -52,11 +58,29 @@ def reference(folder: Path, problem: str, max_tokens: int, adapter: Path | None 
     ids = prompt_token_ids(tokenizer, prompt)
     drawn: list[int] = []
     with torch.inference_mode():
-        while len(drawn) < max_tokens and tokenizer.eos_token_id not in drawn:
+        while len(drawn) < max_tokens and not ends & set(drawn):
             logits = model(torch.tensor([ids + drawn])).logits
             drawn.append(int(logits[0, -1].argmax()))
-    text: str = tokenizer.decode(drawn, skip_special_tokens=True)
+    text: str = tokenizer.decode([at for at in drawn if at not in ends], skip_special_tokens=True)
     return text
+
+
+def first_token_probabilities(folder: Path, problem: str, temperature: float) -> dict[str, float]:
+    """What a fresh load of a checkpoint gives each text that a completion of one token can be."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
+    ids = prompt_token_ids(tokenizer, render_prompt(tokenizer, PromptConfig(), problem))
+    with torch.inference_mode():
+        logits = model(torch.tensor([ids])).logits[0, -1]
+    chances: dict[str, float] = {}
+    for token, chance in enumerate(torch.softmax(logits / temperature, -1).tolist()):
+        ends = token in model.generation_config.eos_token_id
+        text = "" if ends else tokenizer.decode([token], skip_special_tokens=True)
+        chances[text] = chances.get(text, 0.0) + chance
+    return chances
 
 
 @pytest.fixture(params=["vllm", "transformers"])
@@ -81,6 +105,33 @@ def test_swapped_weights_answer_as_freshly_loaded_ones(
         assert two[key] == [reference(checkpoints["two"], problem, 24)]
         adapter = checkpoints["adapter"]
         assert adapted[key] == [reference(checkpoints["one"], problem, 24, adapter)]
+
+
+def test_a_checkpoints_own_sampling_settings_have_no_part(
+    client: EngineClient, policies: dict[str, Policy], checkpoints: dict[str, Path], tiny: Any
+) -> None:
+    """The tiny models' generation_config.json holds them; greedy answers are held to it above."""
+    own = json.loads((checkpoints["one"] / "generation_config.json").read_text())
+    assert tiny.OWN_SETTINGS.items() <= own.items(), "the checkpoint no longer has any"
+    sampling = replace(SAMPLED, temperature=2.0, max_tokens=1)
+    group = one_group(client, policies["one"], sampling, Request("p", PROBLEMS[1], 1000))
+    drawn = Counter(output.completion for output in group.outputs)
+    expected = first_token_probabilities(checkpoints["one"], PROBLEMS[1], temperature=2.0)
+    off = sum(abs(drawn[text] / 1000 - chance) for text, chance in expected.items()) / 2
+    assert off < 0.15, "of 1,000 draws from these 47 chances, 8 % lie elsewhere on average"
+
+
+def test_a_completion_ends_at_each_end_token_that_the_checkpoint_or_its_tokenizer_names(
+    client: EngineClient, policies: dict[str, Policy], tiny: Any
+) -> None:
+    sampling = replace(SAMPLED, max_tokens=100)
+    group = one_group(client, policies["one"], sampling, Request("p", "1 + 1", 64))
+    assert {output.finish_reason for output in group.outputs} == {"stop", "length"}
+    assert not any(tiny.ALSO_ENDS in output.completion for output in group.outputs)
+    stopped = [output for output in group.outputs if output.finish_reason == "stop"]
+    # One token is one character, and the end token is counted but no part of the text.
+    assert all(output.num_tokens >= len(output.completion) + 1 for output in stopped)
+    assert any(output.num_tokens == len(output.completion) + 1 for output in stopped)
 
 
 def test_an_adapter_is_dropped_with_its_policy(
@@ -128,12 +179,13 @@ def test_a_completion_ends_at_the_end_of_the_context(
     client: EngineClient, policies: dict[str, Policy], tiny: Any
 ) -> None:
     sampling = replace(SAMPLED, max_tokens=500)
-    group = one_group(client, policies["one"], sampling, Request("p", "a" * 90, 8))
+    group = one_group(client, policies["one"], sampling, Request("p", "a" * 90, 24))
     assert {output.finish_reason for output in group.outputs} == {"stop", "length"}
     for output in group.outputs:
         used = group.num_prompt_tokens + output.num_tokens
         assert used <= tiny.CONTEXT
-        assert (used == tiny.CONTEXT) == (output.finish_reason == "length")
+        # The last token that there is room for may be an end token.
+        assert output.finish_reason == "stop" or used == tiny.CONTEXT
 
 
 def test_a_stop_text_ends_a_completion_and_is_no_part_of_it(

@@ -12,6 +12,20 @@ TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
 )
 CONTEXT = 128
+ALSO_ENDS = "z"
+OWN_SETTINGS = {
+    "do_sample": True,
+    "temperature": 0.2,
+    "top_k": 2,
+    "top_p": 0.3,
+    "min_p": 0.5,
+    "repetition_penalty": 1.8,
+    "no_repeat_ngram_size": 2,
+    "bad_words_ids": [[5], [9], [12]],
+    "begin_suppress_tokens": [20, 21, 22, 23],
+    "max_new_tokens": 3,
+}
+"""What a checkpoint may say of sampling in its generation_config.json; no engine may heed it."""
 
 
 def save_tokenizer(folder: Path) -> Any:
@@ -35,9 +49,12 @@ def save_tokenizer(folder: Path) -> Any:
 
 
 def save_model(folder: Path, seed: int) -> Path:
-    """A Qwen2 of some 90,000 weights, drawn wide enough that its greedy answers differ."""
+    """A Qwen2 of some 90,000 weights, drawn wide enough that its greedy answers differ.
+
+    It has sampling settings of its own, and a second end token beside the tokenizer's.
+    """
     import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
     tokenizer = save_tokenizer(folder)
     torch.manual_seed(seed)
@@ -55,7 +72,10 @@ def save_model(folder: Path, seed: int) -> Path:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    Qwen2ForCausalLM(config).float().save_pretrained(folder)
+    model = Qwen2ForCausalLM(config).float()
+    ends = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(ALSO_ENDS)]
+    model.generation_config = GenerationConfig(eos_token_id=ends, **OWN_SETTINGS)
+    model.save_pretrained(folder)
     return folder
 
 

@@ -199,6 +199,18 @@ def test_the_checkpoint_has_learned_and_loads(sft, tiny):
     assert torch.isfinite(model(ids).logits).all()
 
 
+def test_tied_weights_are_written_once_in_another_precision_too(sft):
+    weights = weights_of(sft.train(make_config(max_steps=1, save_dtype="bfloat16")))
+    assert {values.dtype for values in weights.values()} == {torch.bfloat16}
+    assert "lm_head.weight" not in weights
+
+
+def test_bfloat16_works_on_a_machine_without_a_gpu(sft):
+    weights = weights_of(sft.train(make_config(max_steps=2, dtype="bfloat16")))
+    assert {values.dtype for values in weights.values()} == {torch.bfloat16}
+    assert all(torch.isfinite(values).all() for values in weights.values())
+
+
 def test_nothing_but_the_checkpoint_is_left(sft):
     artifact = sft.train()
     assert {part.file.split("/")[0] for part in artifact.manifest.parts} == {"checkpoint"}
