@@ -107,7 +107,8 @@ class TrainerBase(Config):
     save_steps: Annotated[int | None, NotIdentity()] = Field(default=None, ge=1)
     """Save the training's state every so many steps, so that a kill loses no more than those."""
     report_to: Annotated[tuple[str, ...], NotIdentity()] = ()
-    """Trackers that transformers knows: tensorboard, wandb, trackio, …"""
+    """Trackers that transformers knows: tensorboard, wandb, trackio, … What those three write lies
+    in the run's folder, below `logs/trackers`, unless their environment variables name another."""
     args: dict[str, Any] = {}
     """Further arguments of TRL's config of this kind, e.g. `adam_beta2 = 0.95`."""
 
