@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ from ratchet.policy import ModelConfig
 from ratchet.prompts import PromptConfig
 from ratchet.sources.config import ProblemSource
 from samplers.config import EngineConfig, SamplerConfig, VllmEngineConfig, check_params
-from trainers.config import TrainerConfig, at_iteration
+from trainers.config import LoraConfig, TrainerConfig, at_iteration
 
 
 class ProblemSets(Config):
@@ -194,6 +194,11 @@ class RunConfig(Config):
         )
         return self
 
+    @model_validator(mode="after")
+    def _adapters_keep_their_shape(self) -> RunConfig:
+        refuse(list(_shape_faults(self.trainer)))
+        return self
+
     def all_trainers(self) -> list[tuple[Place, TrainerConfig]]:
         """Every trainer's settings in every iteration that differs, by where they are given."""
         return [
@@ -232,6 +237,27 @@ def _by_iteration(trainer: TrainerConfig) -> list[tuple[Place, TrainerConfig]]:
     if not count:
         return [((), trainer)]
     return [(("per_iteration", at), at_iteration(trainer, at)) for at in range(count)]
+
+
+def _shape_faults(trainers: Sequence[TrainerConfig]) -> Iterator[Fault]:
+    """Where a training would go on with an adapter of another shape; each start is promoted."""
+    found: dict[Fault, None] = {}
+    held: LoraConfig | None = None
+    for iteration in range(1 + max(len(trainer.per_iteration) for trainer in trainers)):
+        for at, trainer in enumerate(trainers):
+            settings = at_iteration(trainer, iteration)
+            before = None if settings.start_from == "base" else held
+            held = settings.lora
+            if held and before and (held.rank, held.alpha) != (before.rank, before.alpha):
+                why = (
+                    f"rank {held.rank} and alpha {held.alpha:g} can't go on with the adapter that "
+                    f"was trained before, of rank {before.rank} and alpha {before.alpha:g}; give "
+                    'the same numbers, or start_from = "base"'
+                )
+                last = len(trainer.per_iteration) - 1
+                within = ("per_iteration", min(iteration, last)) if last >= 0 else ()
+                found[Fault(("trainer", at, *within, "lora"), why)] = None
+    yield from found
 
 
 def _faults(place: Place, check: Callable[..., None], *arguments: Any) -> list[Fault]:

@@ -11,7 +11,6 @@ from pydantic import Field, field_validator, model_validator
 from ratchet.config import Config, NotIdentity
 from ratchet.config_errors import Fault, find_faults, refuse
 from trainers.schedule import FIELD, fixed_keys, overridden
-from trainers.trl_names import unknown_arguments, unknown_optimizer, unknown_scheduler
 
 DEFAULT_EPOCHS = 2.0
 
@@ -107,7 +106,8 @@ class TrainerBase(Config):
     save_steps: Annotated[int | None, NotIdentity()] = Field(default=None, ge=1)
     """Save the training's state every so many steps, so that a kill loses no more than those."""
     report_to: Annotated[tuple[str, ...], NotIdentity()] = ()
-    """Trackers that transformers knows: tensorboard, wandb, trackio, …"""
+    """Trackers that transformers knows: tensorboard, wandb, trackio, … What those three write lies
+    in the run's folder, below `logs/trackers`, unless their environment variables name another."""
     args: dict[str, Any] = {}
     """Further arguments of TRL's config of this kind, e.g. `adam_beta2 = 0.95`."""
 
@@ -137,27 +137,10 @@ class TrainerBase(Config):
     @classmethod
     def _args_are_free(cls, args: dict[str, Any]) -> dict[str, Any]:
         owned = cls.OWNED_ARGS
-        wrong = [f"args.{name} is decided by {owned[name]}" for name in args if name in owned]
-        if "kind" in cls.model_fields:
-            free = [name for name in args if name not in owned]
-            wrong += unknown_arguments(free, cls.model_fields["kind"].default)
-        if wrong:
-            raise ValueError("; ".join(wrong))
+        taken = [f"args.{name} is decided by {owned[name]}" for name in args if name in owned]
+        if taken:
+            raise ValueError("; ".join(taken))
         return args
-
-    @field_validator("optimizer")
-    @classmethod
-    def _optimizer_is_known(cls, name: str) -> str:
-        if unknown := unknown_optimizer(name):
-            raise ValueError(unknown)
-        return name
-
-    @field_validator("lr_scheduler")
-    @classmethod
-    def _scheduler_is_known(cls, name: str) -> str:
-        if unknown := unknown_scheduler(name):
-            raise ValueError(unknown)
-        return name
 
     @model_validator(mode="before")
     @classmethod

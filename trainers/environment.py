@@ -7,9 +7,10 @@ from importlib.util import find_spec
 from ratchet.config_errors import listed
 from ratchet.errors import InputError
 from trainers.base_config import TrainerBase
-from trainers.config import GrpoConfig, SftConfig
+from trainers.config import AnyTrainer, GrpoConfig, SftConfig
 from trainers.process import Devices, find_devices
 from trainers.sharding import accelerate_lacks
+from trainers.trl_names import unknown_arguments, unknown_choices
 
 _TRACKERS = {
     "clearml": ("clearml",),
@@ -29,15 +30,16 @@ _TRACKERS = {
 """What transformers reports to, and the modules of which it needs one."""
 
 
-def check_environment(config: TrainerBase) -> Devices:
+def check_environment(config: AnyTrainer) -> Devices:
     """The devices to train on.
 
     Raises:
-        InputError: if there are too few GPUs, a library is missing that the settings need, or a
-            config file of accelerate's does not fit.
+        InputError: if there are too few GPUs, a library is missing or does not know what the
+            settings name, or a config file of accelerate's does not fit.
     """
     devices = find_devices(config.devices)
     lacks = [
+        *_trl_lacks(config),
         *_quantization_lacks(config, devices),
         *_liger_lacks(config, devices),
         *_padding_free_lacks(config, devices),
@@ -48,6 +50,14 @@ def check_environment(config: TrainerBase) -> Devices:
     if lacks:
         raise InputError("\n".join(lacks))
     return devices
+
+
+def _trl_lacks(config: AnyTrainer) -> list[str]:
+    unknown = unknown_arguments(config.args, config.kind)
+    return [
+        *(f"trainer.args: {line}" for line in unknown),
+        *(f"trainer: {line}" for line in unknown_choices(config.optimizer, config.lr_scheduler)),
+    ]
 
 
 def _quantization_lacks(config: TrainerBase, devices: Devices) -> list[str]:

@@ -32,6 +32,8 @@ VERSIONS = {"sft": 1, "dpo": 1, "grpo": 2}
 """Raised where the same settings and inputs come to give other weights."""
 CHECKPOINT = "checkpoint"
 _WORK = "work"
+_NAME_CHARS = 6
+"""Of the artifact's name in a training's, which tell two of one kind in an iteration apart."""
 _WORKER = "trainers.worker_main"
 
 
@@ -75,6 +77,10 @@ class TrainJob:
     result: str
     tables: str
     """Folder for what else belongs into the artifact."""
+    trackers: str
+    """Folder for what trackers write; it outlives the training."""
+    name: str
+    """What trackers call the training."""
     rules: dict[str, Any]
     started_at: float
     """Seconds since the epoch, when the worker was started."""
@@ -195,6 +201,8 @@ def _job(config: TrainerConfig, inputs: TrainInputs, out: Workspace, split: Batc
         checkpoint=str(work / CHECKPOINT),
         result=str(work / "result.json"),
         tables=str(work / "tables"),
+        trackers=str(inputs.log_path.parent.resolve() / "trackers"),
+        name=f"iteration-{inputs.iteration}-{config.kind}-{out.path.name[-_NAME_CHARS:]}",
         rules={
             "answer_format": inputs.rules.answer_format,
             "policy": inputs.rules.policy.model_dump(mode="json"),

@@ -149,6 +149,7 @@ def _shared(config: TrainerBase, plan: Plan[Any], job: TrainJob) -> dict[str, An
         "gradient_checkpointing": config.gradient_checkpointing,
         "use_liger_kernel": config.liger,
         "report_to": trackers or "none",
+        "run_name": job.name,
         "logging_strategy": "steps" if trackers else "no",
         # The loss is checked at every step, by PlannedTrainer, which stops instead of hiding it.
         "logging_nan_inf_filter": False,

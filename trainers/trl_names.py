@@ -8,6 +8,8 @@ from ratchet.installed import annotated_fields, enum_values, unknown_names
 
 _ARGUMENTS = ("transformers", "training_args.py", "TrainingArguments")
 _SHARED = ("trl", "trainer/base_config.py", "_BaseConfig")
+_OPTIMIZERS = ("transformers", "training_args.py", "OptimizerNames")
+_SCHEDULES = ("transformers", "trainer_utils.py", "SchedulerType")
 
 
 def trl_arguments(kind: str) -> frozenset[str]:
@@ -26,13 +28,10 @@ def unknown_arguments(names: Iterable[str], kind: str) -> list[str]:
     return unknown_names(names, trl_arguments(kind), what)
 
 
-def unknown_optimizer(name: str) -> str:
-    """What is wrong with an optimizer's name; empty where nothing is."""
-    known = enum_values("transformers", "training_args.py", "OptimizerNames")
-    return "".join(unknown_names([name], known, "optimizer that the installed transformers knows"))
-
-
-def unknown_scheduler(name: str) -> str:
-    """What is wrong with a schedule's name; empty where nothing is."""
-    known = enum_values("transformers", "trainer_utils.py", "SchedulerType")
-    return "".join(unknown_names([name], known, "schedule that the installed transformers knows"))
+def unknown_choices(optimizer: str, schedule: str) -> list[str]:
+    """One line for each name that the installed transformers doesn't know."""
+    known = "that the installed transformers knows"
+    return [
+        *unknown_names([optimizer], enum_values(*_OPTIMIZERS), f"optimizer {known}"),
+        *unknown_names([schedule], enum_values(*_SCHEDULES), f"lr_scheduler {known}"),
+    ]

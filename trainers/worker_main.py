@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import assert_never
 
 from ratchet.files import read_json
-from trainers.config import DpoConfig, GrpoConfig, SftConfig, parse_trainer
+from trainers.config import AnyTrainer, DpoConfig, GrpoConfig, SftConfig, parse_trainer
 from trainers.stage import TrainJob
+from trainers.trackers import writing_to
 from trainers.worker import Jobs, Reporting, Reports
 
 
@@ -33,7 +34,11 @@ def main(arguments: list[str]) -> None:
 def work(path: Path, reports: Reporting) -> None:
     """Do the job of a file; only its own kind's modules are imported."""
     job = TrainJob(**read_json(path))
-    config = parse_trainer(job.config)
+    with writing_to(Path(job.trackers), job.name):
+        _train(parse_trainer(job.config), job, reports)
+
+
+def _train(config: AnyTrainer, job: TrainJob, reports: Reporting) -> None:
     match config:
         case SftConfig():
             from trainers.sft_training import train as train_sft

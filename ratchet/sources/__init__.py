@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, assert_never, get_args
 
 from ratchet.config import identity_settings
+from ratchet.config_errors import shown_value
 from ratchet.errors import InputError
 from ratchet.files import sha256_file
 from ratchet.identity import digest
@@ -233,6 +234,11 @@ def _filtered(
     ]
 
 
+def _settings(config: ProblemSource) -> str:
+    given = config.model_dump(exclude_defaults=True, exclude={"kind"})
+    return ", ".join(f"{name} = {shown_value(value)}" for name, value in given.items())
+
+
 def _checked(
     problems: list[Problem], config: ProblemSource, skipped: dict[str, int] | None = None
 ) -> list[Problem]:
@@ -240,7 +246,7 @@ def _checked(
         left_out = f" (rows left out: {skipped})" if skipped else ""
         raise InputError(
             f"the {config.kind} source holds no problem{left_out}; check its path, columns, split, "
-            f"levels, subjects and offset: {config!r}"
+            f"levels, subjects and offset: {_settings(config)}"
         )
     counts = Counter(problem.problem_id for problem in problems)
     if len(counts) < len(problems):

@@ -89,6 +89,28 @@ def test_an_adapter_that_the_engine_could_not_load_is_refused_before_it_is_train
     load_config(DEMO, [*settings, 'engine={kind="transformers"}'])
 
 
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        (["trainer.per_iteration=[{lora={rank=8}},{lora={rank=4}}]"], "trainer.per_iteration[1]"),
+        (
+            ['trainer=[{kind="sft",lora={rank=8}},{kind="dpo",lora={rank=8,alpha=16}}]'],
+            "trainer[1]",
+        ),
+    ],
+)
+def test_an_adapter_that_the_next_training_could_not_go_on_with_is_refused(
+    settings: list[str], place: str
+) -> None:
+    assert faults(*settings)[0].startswith(f"{place}.lora: rank ")
+
+
+def test_an_adapter_may_change_its_shape_where_nothing_goes_on_with_it() -> None:
+    anew = 'trainer={kind="sft",start_from="base",'
+    load_config(DEMO, [f"{anew}per_iteration=[{{lora={{rank=8}}}},{{lora={{rank=4}}}}]}}"])
+    load_config(DEMO, ['trainer=[{kind="sft",lora={rank=8}},{kind="dpo"}]'])
+
+
 def test_an_adapter_that_comes_in_a_later_iteration_is_known_from_the_start() -> None:
     assert not load_config(DEMO).trains_adapters
     assert load_config(DEMO, ["trainer.per_iteration=[{},{lora={rank=4}}]"]).trains_adapters

@@ -45,6 +45,8 @@ NEEDS_A_GPU = "needs a GPU, and none is visible"
     [
         (['engine={kind="transformers",device="cuda"}'], f'engine.device = "cuda" {NEEDS_A_GPU}'),
         (['engine={kind="transformers",device="cuda:1"}'], f'device = "cuda:1" {NEEDS_A_GPU}'),
+        (["trainer.args={adam=1}"], "trainer.args: 'adam' is no argument of SFTConfig"),
+        (['trainer.optimizer="adamw"'], "'adamw' is no optimizer"),
         (["trainer.liger=true"], f"trainer.liger = true {NEEDS_A_GPU}"),
         (["trainer.per_iteration=[{},{liger=true}]"], f"trainer.liger = true {NEEDS_A_GPU}"),
         (['trainer.report_to=["tensorbord"]'], 'names "tensorbord", which transformers does not'),
