@@ -95,7 +95,7 @@ def _specs(config: RunConfig, grader: Grader) -> Iterator[tuple[str, ArtifactSpe
         yield f"train/{training.label}", train_stage.spec(training.trainer, inputs)
     evaluating = _eval_inputs("dev", (), CANDIDATE, _Replay.of(None), grader)
     yield "eval", eval_stage.spec(config.eval, evaluating)
-    yield "gate", gate_stage.spec(config.gate, _gate_inputs(*map(_stand_in, "abc"), 0))
+    yield "gate", gate_stage.spec(config.gate, _gate_inputs(*map(_stand_in, "abc")))
 
 
 def _stand_in(name: str) -> Artifact:
@@ -164,7 +164,7 @@ def outputs(folder: Path) -> Golden:
             made(f"eval/{policy.model}", _evaluated(store, dev, policy, recording, grader))
             for policy in (BASE, CANDIDATE)
         )
-    gating = _gate_inputs(before, before, after, len(dev.problems))
+    gating = _gate_inputs(before, before, after)
     config = load_config(CONFIGS / "demo.toml").gate
     decision, _ = store.build(
         gate_stage.spec(config, gating), lambda out: gate_stage.run(config, gating, out)
@@ -276,12 +276,8 @@ def _evaluated(
     return store.build(spec, lambda out: eval_stage.run(config, inputs, out))[0]
 
 
-def _gate_inputs(
-    base: Artifact, incumbent: Artifact, candidate: Artifact, num_problems: int
-) -> gate_stage.GateInputs:
-    return gate_stage.GateInputs(
-        base=base, incumbent=incumbent, candidate=candidate, num_problems=num_problems, guards={}
-    )
+def _gate_inputs(base: Artifact, incumbent: Artifact, candidate: Artifact) -> gate_stage.GateInputs:
+    return gate_stage.GateInputs(base=base, incumbent=incumbent, candidate=candidate, guards={})
 
 
 def changed(name: str, now: Mapping[str, str]) -> dict[str, str]:
