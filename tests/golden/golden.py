@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
+from transformers import AutoTokenizer
 
 from evals import gate as gate_stage
 from evals import stage as eval_stage
@@ -23,23 +25,33 @@ from filters import selection
 from filters import stage as filter_stage
 from filters.select_config import SelectionConfig
 from flows.config import RunConfig, load_config
-from ratchet import problem_set
-from ratchet.answers import Grader
+from ratchet import disjoint, problem_set
+from ratchet.answers import GRADER_VERSION, Grader
+from ratchet.decontaminate import MEASURE_VERSION
 from ratchet.engine import Group, Request, Sampling
 from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec, digest
 from ratchet.policy import Policy
+from ratchet.prompts import render_prompt
+from ratchet.records import Completion, DpoRow, EvalRow, Problem, SftRow, Verdict
+from ratchet.sources import LOADER_VERSION
 from ratchet.sources.config import ArithmeticSource
-from ratchet.store import Artifact, Manifest, Store
+from ratchet.store import Artifact, Make, Manifest, Store, Workspace
 from samplers import do_sample
 from samplers.config import DoSampleConfig, ReplayEngineConfig
 from samplers.replay_engine import ReplayEngine
 from trainers import stage as train_stage
+from trainers.batches import row_order
+from trainers.dpo_rows import encode_pair
+from trainers.sft_rows import encode_row
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parents[1] / "configs"
 RECIPES = ("demo", "demo-filters", "demo-sft-dpo", "demo-grpo")
 BASE = Policy(fingerprint="base", model="base")
+DEMO = load_config(CONFIGS / "demo.toml")
+FILTERS = load_config(CONFIGS / "demo-filters.toml").filters
+SEED_MODEL = CONFIGS.parent / "models" / "arithmetic-seed"
 CANDIDATE = Policy(fingerprint="candidate", model="candidate", iteration=0)
 
 Golden = dict[str, str]
@@ -62,8 +74,16 @@ def identities() -> Golden:
         for recipe in RECIPES:
             config = load_config(CONFIGS / f"{recipe}.toml")
             for name, spec in _specs(config, grader):
-                found[f"{recipe}/{name}@{spec.version}"] = spec.identity
+                found[_key(f"{recipe}/{name}", spec)] = spec.identity
     return found
+
+
+def _key(name: str, spec: ArtifactSpec) -> str:
+    """The name with the VERSION of each part of the code that answers for what the stage makes."""
+    key = f"{name}@{spec.version}"
+    if "grader" in spec.settings.get("rules", {}):
+        key += f"+grader{GRADER_VERSION}"
+    return f"{key}+loader{LOADER_VERSION}" if spec.stage == "problems" else key
 
 
 def _specs(config: RunConfig, grader: Grader) -> Iterator[tuple[str, ArtifactSpec]]:
@@ -138,59 +158,217 @@ class _Replay:
 
 
 def outputs(folder: Path) -> Golden:
-    """Stage and VERSION -> digest of what it makes of the same few problems."""
-    store, found = Store(folder / "store"), {}
+    """Stage and VERSIONs -> digest of what it makes of the same few rows.
 
-    def made(name: str, artifact: Artifact, *, metrics: bool = False) -> Artifact:
-        rows = [row for file in artifact.part_files() for row in pq.read_table(file).to_pylist()]
-        content = [rows, artifact.metrics if metrics else {}]
-        found[f"{name}@{artifact.manifest.version}"] = digest(content)
-        return artifact
+    Each stage gets rows that are written down here, and not what the stage before made of them: so
+    a stage's output changes by its own code alone, and its own VERSION answers for it.
+    """
+    store, found = Store(folder / "store"), dict(_tokenized())
+    recording = _record(folder / "recording.jsonl")
+    completions = _given(store, "sample", _completions(), Completion)
+    verdicts = _given(store, "filter", _verdicts(), Verdict)
 
-    train, dev = (_problems(store, split) for split in ("train", "dev"))
-    made("problems", train.artifact)
-    recording = _record(folder / "recording.jsonl", train, dev)
+    def made(name: str, spec: ArtifactSpec, run: Make, *, metrics: bool = False) -> None:
+        artifact, _ = store.build(spec, run)
+        told = artifact.metrics if metrics else {}
+        found[_key(name, spec)] = digest([_rows_of(artifact), told])
+
+    source = ArithmeticSource(split="train", size=12, levels=(1, 2))
+    made("problems", problem_set.spec(source), lambda out: problem_set.run(source, out))
+    found |= _overlapping(store)
+    sampling, asked = _sampling(recording)
+    made("sample", do_sample.spec(sampling, asked), lambda out: do_sample.run(sampling, asked, out))
     with Grader(workers=1) as grader:
-        completions = made("sample", _sampled(store, train, recording))
-        configs = load_config(CONFIGS / "demo-filters.toml").filters
-        verdicts = made("filter", _judged(store, train, completions, configs, grader))
-        for kind in ("sft", "dpo", "grpo"):
-            chosen = TypeAdapter(SelectionConfig).validate_python({"kind": kind})
-            inputs = _select_inputs(completions, verdicts, configs, train.by_id(), 0)
-            spec = selection.spec(chosen, inputs)
-            rows, _ = store.build(spec, lambda out, c=chosen, i=inputs: selection.run(c, i, out))
-            made(f"select/{kind}", rows)
-        before, after = (
-            made(f"eval/{policy.model}", _evaluated(store, dev, policy, recording, grader))
-            for policy in (BASE, CANDIDATE)
+        judging = _filter_inputs(completions, grader)
+        made(
+            "filter",
+            filter_stage.spec(FILTERS, judging),
+            lambda out: filter_stage.run(FILTERS, judging, out),
         )
+        answering = _eval_inputs("dev", PROBLEMS, CANDIDATE, _Replay.of(recording), grader)
+        made(
+            "eval",
+            eval_stage.spec(DEMO.eval, answering),
+            lambda out: eval_stage.run(DEMO.eval, answering, out),
+        )
+    for kind in ("sft", "dpo", "grpo"):
+        chosen = TypeAdapter(SelectionConfig).validate_python({"kind": kind})
+        selecting = _select_inputs(completions, verdicts, FILTERS, _by_id(), 0)
+        made(
+            f"select/{kind}",
+            selection.spec(chosen, selecting),
+            lambda out, c=chosen, i=selecting: selection.run(c, i, out),
+        )
+    before, after = (_given(store, name, _graded(every), EvalRow) for name, every in GRADED.items())
     gating = _gate_inputs(before, before, after)
-    config = load_config(CONFIGS / "demo.toml").gate
-    decision, _ = store.build(
-        gate_stage.spec(config, gating), lambda out: gate_stage.run(config, gating, out)
+    made(
+        "gate",
+        gate_stage.spec(DEMO.gate, gating),
+        lambda out: gate_stage.run(DEMO.gate, gating, out),
+        metrics=True,
     )
-    made("gate", decision, metrics=True)
     return found
 
 
-def _problems(store: Store, split: str) -> problem_set.ProblemSet:
-    source = ArithmeticSource(split=split, size=12, levels=(1, 2))  # type: ignore[arg-type]
-    return problem_set.load_set(store, split, source)
+def _rows_of(artifact: Artifact) -> list[Any]:
+    return [row for file in artifact.part_files() for row in pq.read_table(file).to_pylist()]
 
 
-def _record(path: Path, train: problem_set.ProblemSet, dev: problem_set.ProblemSet) -> Path:
-    """Right, wrong, cut and hopeless completions; the candidate solves more of dev."""
-    rows = []
-    for problem in train.problems:
-        right = problem.solution or ""
-        texts = [right, f"So: {right}", "It is \\boxed{-1}.", "no idea", right[: len(right) // 2]]
-        for attempt, text in enumerate(texts):
-            reason = "length" if attempt == len(texts) - 1 else "stop"
-            rows.append(_row(problem.problem_id, attempt, text, finish_reason=reason))
-    for at, problem in enumerate(dev.problems):
-        for iteration, every in ((-1, 4), (0, 1)):
-            text = (problem.solution or "") if at % every == 0 else "It is \\boxed{-1}."
-            rows.append(_row(problem.problem_id, 0, text, policy_iteration=iteration))
+def _overlapping(store: Store) -> Golden:
+    """What sets share: the same text, other words, other numbers; and what is left of one."""
+    texts = {"train": PROBLEMS, "dev": [*PROBLEMS[:2], _problem(20)], "test": [_problem(30)]}
+    sets = {
+        name: problem_set.ProblemSet(
+            name=name,
+            artifact=_given(store, f"problems-{name}", problems, Problem),
+            problems=tuple(problems),
+            rules=GradingRules(),
+        )
+        for name, problems in texts.items()
+    }
+    train = disjoint.keep_apart(store, sets, disjoint.OverlapRules(max_dropped=0.5))["train"]
+    left = [_rows_of(train.artifact), train.artifact.metrics]
+    versions = f"{disjoint.VERSION}+overlap{disjoint._OVERLAP_VERSION}+measure{MEASURE_VERSION}"
+    return {f"disjoint@{versions}": digest(left)}
+
+
+def _tokenized() -> Iterator[tuple[str, str]]:
+    """What trainings learn from: token ids, and their order. Weights differ between machines."""
+    tokenizer = AutoTokenizer.from_pretrained(SEED_MODEL)
+    prompt = render_prompt(tokenizer, DEMO.prompt, PROBLEMS[0].problem)
+    sft = [
+        SftRow(problem_id=c.problem_id, attempt=c.attempt, prompt=prompt, completion=c.completion)
+        for c in _completions()
+    ]
+    order = row_order(DEMO.trainer[0], [len(row.completion) for row in sft], 0)
+    examples = [asdict(encode_row(tokenizer, row)) for row in sft]
+    version = train_stage.VERSIONS["sft"]
+    yield f"train/sft/rows@{version}", digest([examples, order])
+    pairs = [
+        DpoRow(
+            problem_id=right.problem_id,
+            chosen_attempt=right.attempt,
+            rejected_attempt=wrong.attempt,
+            prompt=prompt,
+            chosen=right.completion,
+            rejected=wrong.completion,
+        )
+        for right, wrong in zip(sft_at(0), sft_at(2), strict=True)
+    ]
+    version = train_stage.VERSIONS["dpo"]
+    yield f"train/dpo/rows@{version}", digest([asdict(encode_pair(tokenizer, p)) for p in pairs])
+
+
+def sft_at(attempt: int) -> list[Completion]:
+    """Every problem's completion of that attempt."""
+    return [completion for completion in _completions() if completion.attempt == attempt]
+
+
+def _problem(number: int) -> Problem:
+    """Small sums in words; an ID and a text of its own for each number."""
+    total = 2 * number + 3
+    return Problem(
+        problem_id=f"p{number}",
+        problem=f"Ada has {number} red pens and buys {number + 3} blue ones. How many is that?",
+        reference_answer=str(total),
+        solution=f"{number} + {number + 3} = {total}. So it is \\boxed{{{total}}}.",
+        level=1 + number % 2,
+    )
+
+
+PROBLEMS = [_problem(number) for number in range(1, 13)]
+
+
+def _by_id() -> dict[str, Problem]:
+    return {problem.problem_id: problem for problem in PROBLEMS}
+
+
+def _given(store: Store, name: str, rows: Sequence[Any], row_type: type[Any]) -> Artifact:
+    """Rows as the artifact of a stage that comes before the one that is looked at."""
+
+    def make(out: Workspace) -> dict[str, Any]:
+        out.write_part(0, rows, row_type)
+        return {}
+
+    spec = ArtifactSpec(stage="given", version=0, settings={"name": name})
+    return store.build(spec, make)[0]
+
+
+def _texts(problem: Problem) -> list[str]:
+    """Right, the same in other words, wrong by its answer, hopeless, and cut."""
+    right = problem.solution or ""
+    return [right, f"So: {right}", "It is \\boxed{-1}.", "no idea", right[: len(right) // 2]]
+
+
+def _completions() -> list[Completion]:
+    return [
+        Completion(
+            problem_id=problem.problem_id,
+            iteration=0,
+            attempt=attempt,
+            prompt="Q",
+            completion=text,
+            finish_reason="length" if attempt == _CUT else "stop",
+            num_prompt_tokens=1,
+            num_tokens=len(text.split()),
+            logprob=None,
+            policy="base",
+            sampler="do_sample",
+            temperature=1.0,
+        )
+        for problem in PROBLEMS
+        for attempt, text in enumerate(_texts(problem))
+    ]
+
+
+_CUT = 4
+
+
+def _verdicts() -> list[Verdict]:
+    """The first two attempts of a group are accepted; of every third group none is."""
+    return [
+        Verdict(
+            problem_id=problem.problem_id,
+            attempt=attempt,
+            filter=rule.label,
+            accepted=at % 3 > 0 and attempt < 2,
+            reason="given",
+            reward=float(attempt < 2),
+        )
+        for at, problem in enumerate(PROBLEMS)
+        for rule in FILTERS
+        for attempt in range(_CUT + 1)
+    ]
+
+
+GRADED = {"before": 4, "after": 1}
+"""The incumbent's and the candidate's evaluation: every so many problems are solved."""
+
+
+def _graded(every: int) -> list[EvalRow]:
+    return [
+        EvalRow(
+            benchmark="dev",
+            problem_id=problem.problem_id,
+            attempt=0,
+            completion=problem.solution or "",
+            answer=problem.reference_answer if at % every == 0 else "-1",
+            correct=at % every == 0,
+            reason="equal_string" if at % every == 0 else "different",
+            finish_reason="stop",
+            num_tokens=5,
+            level=problem.level,
+        )
+        for at, problem in enumerate(PROBLEMS)
+    ]
+
+
+def _record(path: Path) -> Path:
+    """The completions as a recording."""
+    rows = [
+        _row(c.problem_id, c.attempt, c.completion, finish_reason=c.finish_reason)
+        for c in _completions()
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
@@ -216,26 +394,19 @@ def _sample_inputs(
     )
 
 
-def _sampled(store: Store, train: problem_set.ProblemSet, recording: Path) -> Artifact:
-    demo = load_config(CONFIGS / "demo.toml")
-    config = DoSampleConfig(group_size=5, shard_size=20, max_tokens=64)
-    inputs = _sample_inputs(demo, train.problems, _Replay.of(recording))
-    spec = do_sample.spec(config, inputs)
-    return store.build(spec, lambda out: do_sample.run(config, inputs, out))[0]
+def _sampling(recording: Path) -> tuple[DoSampleConfig, do_sample.SampleInputs]:
+    config = DoSampleConfig(group_size=_CUT + 1, shard_size=20, max_tokens=64)
+    return config, _sample_inputs(DEMO, PROBLEMS, _Replay.of(recording))
 
 
-def _judged(
-    store: Store, train: problem_set.ProblemSet, completions: Artifact, configs: Any, grader: Grader
-) -> Artifact:
-    inputs = filter_stage.FilterInputs(
+def _filter_inputs(completions: Artifact, grader: Grader) -> filter_stage.FilterInputs:
+    return filter_stage.FilterInputs(
         completions=completions,
-        problems=train.by_id(),
+        problems=_by_id(),
         problems_fingerprint="train",
-        rules=train.rules,
+        rules=GradingRules(),
         grader=grader,
     )
-    spec = filter_stage.spec(configs, inputs)
-    return store.build(spec, lambda out: filter_stage.run(configs, inputs, out))[0]
 
 
 def _select_inputs(
@@ -267,15 +438,6 @@ def _eval_inputs(
     )
 
 
-def _evaluated(
-    store: Store, dev: problem_set.ProblemSet, policy: Policy, recording: Path, grader: Grader
-) -> Artifact:
-    config = load_config(CONFIGS / "demo.toml").eval
-    inputs = _eval_inputs("dev", dev.problems, policy, _Replay.of(recording), grader)
-    spec = eval_stage.spec(config, inputs)
-    return store.build(spec, lambda out: eval_stage.run(config, inputs, out))[0]
-
-
 def _gate_inputs(base: Artifact, incumbent: Artifact, candidate: Artifact) -> gate_stage.GateInputs:
     return gate_stage.GateInputs(base=base, incumbent=incumbent, candidate=candidate, guards={})
 
@@ -285,15 +447,16 @@ def changed(name: str, now: Mapping[str, str]) -> dict[str, str]:
     before = known(name)
     same = (key for key in now if key in before and before[key] != now[key])
     told = {
-        "outputs": "its output changed under the same VERSION: raise the stage's VERSION, then "
-        "python -m tests.golden.golden",
+        "outputs": "its output changed under the same VERSION: raise the stage's VERSION (or that "
+        "of the grader or loader, named in the key), then python -m tests.golden.golden",
         "identities": "stores that people have filled would be done again: mark a new setting "
         "`Later`, or if that is meant, python -m tests.golden.golden --orphan-stores",
     }
     return dict.fromkeys(same, told[name])
 
 
-def _renew(name: str, now: Golden, *, force: bool) -> None:
+def renew(name: str, now: Golden, *, force: bool = False) -> None:
+    """Write one of the files, unless something changed under a key that stayed."""
     if (refused := changed(name, now)) and not force:
         sys.exit("\n".join(f"{key}: {why}" for key, why in refused.items()))
     text = json.dumps(now, indent=1, sort_keys=True) + "\n"
@@ -302,9 +465,9 @@ def _renew(name: str, now: Golden, *, force: bool) -> None:
 
 def main() -> None:
     """Renew both files."""
-    _renew("identities", identities(), force="--orphan-stores" in sys.argv)
+    renew("identities", identities(), force="--orphan-stores" in sys.argv)
     with tempfile.TemporaryDirectory() as folder:
-        _renew("outputs", outputs(Path(folder)), force=False)
+        renew("outputs", outputs(Path(folder)))
 
 
 if __name__ == "__main__":
