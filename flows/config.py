@@ -312,7 +312,7 @@ def _absolute_paths(node: Any) -> Any:
 
 
 _PATHS = ("path", "model", "accelerate_config")
-_OTHERS = ("settings", "args", "params")
+_OTHERS = ("settings", "args", "params", "chat_template_args")
 """Tables that are passed on as they are: what a key in them means isn't ours to know."""
 
 

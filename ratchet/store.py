@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import time
@@ -40,6 +41,10 @@ PROVENANCE = "provenance.json"
 """What made an artifact: never part of its identity or its fingerprint."""
 _PART = "part-"
 _SIDECAR = ".sha256.json"
+_TRIES = 5
+_BETWEEN_TRIES = 0.05
+"""Seconds."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,9 +299,12 @@ class Store:
         return None
 
     def build(
-        self, spec: ArtifactSpec, make: Make, on_wait: Callable[[], None] = lambda: None
+        self, spec: ArtifactSpec, make: Make, on_wait: Callable[[], None] | None = None
     ) -> tuple[Artifact, bool]:
-        """The artifact of `spec`, made by `make` if it is not there. (artifact, was it reused)."""
+        """The artifact of `spec`, made by `make` if it is not there. (artifact, was it reused).
+
+        Where another process makes it, that is told by `on_wait`, or else logged, and waited for.
+        """
         found, damaged = self._look(spec.identity)
         if found and not damaged:
             return found, True
@@ -313,11 +321,14 @@ class Store:
             return Artifact(path, manifest), False
 
     @contextmanager
-    def lock(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    def lock(self, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
         """Exclusive lock between processes; freed by the kernel when its holder dies."""
         with self._lock_file(name) as handle:
-            if not _taken(handle):
-                on_wait()
+            if not _taken_soon(handle):
+                if on_wait:
+                    on_wait()
+                else:
+                    _LOG.warning("waiting for %s, which works on %s", _signed(handle), name)
                 fcntl.flock(handle, fcntl.LOCK_EX)
             _sign(handle)
             yield
@@ -330,7 +341,7 @@ class Store:
             Locked: if another process holds it.
         """
         with self._lock_file(name) as handle:
-            if not _taken(handle):
+            if not _taken_soon(handle):
                 raise Locked(_signed(handle))
             _sign(handle)
             yield
@@ -361,6 +372,15 @@ class Store:
         finally:
             os.close(handle)
         return None
+
+
+def _taken_soon(handle: int) -> bool:
+    """As `_taken`, tried for a moment: who asks for a lock's holder has the lock for an instant."""
+    for _ in range(_TRIES):
+        if _taken(handle):
+            return True
+        time.sleep(_BETWEEN_TRIES)
+    return False
 
 
 def _taken(handle: int) -> bool:

@@ -101,6 +101,9 @@ def test_a_users_settings_are_passed_on_as_they_are(
     path = write_config(tmp_path / "world.toml", write_recording(tmp_path / "recording.jsonl"))
     settings = '{path="words", model="words"}'
     own = f'filters=[{{kind="custom", path="own_code:Known", settings={settings}}}]'
-    (stored,) = dump_config(load_config(path, [own]))["filters"]
+    own_template = 'prompt.chat_template_args={model="words"}'
+    config = dump_config(load_config(path, [own, own_template]))
+    assert config["prompt"]["chat_template_args"] == {"model": "words"}
+    (stored,) = config["filters"]
     assert stored["settings"] == {"path": "words", "model": "words"}
     assert stored["found_in"] == str(tmp_path)

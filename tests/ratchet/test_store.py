@@ -1,5 +1,8 @@
 import errno
+import fcntl
 import json
+import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -11,7 +14,7 @@ import pytest
 from ratchet import files
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.records import SftRow
-from ratchet.store import MANIFEST, PROVENANCE, Store, Workspace
+from ratchet.store import MANIFEST, PROVENANCE, Holder, Store, Workspace
 
 
 def make_row(index: int) -> SftRow:
@@ -70,6 +73,64 @@ def test_a_part_that_another_process_made_again_meanwhile_is_not_deleted(tmp_pat
     assert found == [artifact]
     assert part.read_bytes() == content
     assert (artifact.path / MANIFEST).exists()
+
+
+MENDING = """
+import sys
+from pathlib import Path
+from ratchet.identity import ArtifactSpec
+from ratchet.store import Store
+
+def make(out):
+    for index in range(3):
+        if out.finished_part(index) is None:
+            print("mending", index, flush=True)
+            sys.stdin.readline()
+            row = SftRow(problem_id=f"p{index}", attempt=0, prompt="2+2=", completion=str(index))
+            out.write_part(index, [row], SftRow)
+    return {"parts": 3}
+
+from ratchet.records import SftRow
+spec = ArtifactSpec(stage="demo", version=1, settings={}, inputs={"a": "x"})
+artifact, reused = Store(Path(sys.argv[1])).build(spec, make)
+print("reused" if reused else "made", artifact.fingerprint, flush=True)
+"""
+
+
+def test_two_processes_that_find_the_same_damage_mend_it_once_and_both_have_it(
+    tmp_path: Path,
+) -> None:
+    artifact, _ = Store(tmp_path).build(make_spec(), Maker())
+    artifact.part_files()[1].write_bytes(b"damaged")
+
+    def start() -> subprocess.Popen[str]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = [sys.executable, "-c", MENDING, str(tmp_path)]
+        return subprocess.Popen(command, text=True, **pipes)
+
+    first = start()
+    assert first.stdout is not None
+    assert first.stdout.readline() == "mending 1\n"
+    second = start()
+    assert second.stderr is not None
+    waits = f"waiting for pid {first.pid} on {socket.gethostname()}, which works on "
+    assert second.stderr.readline() == f"{waits}{artifact.identity}\n"
+    said = [process.communicate("\n")[0] for process in (first, second)]
+    assert said == [f"made {artifact.fingerprint}\n", f"reused {artifact.fingerprint}\n"]
+    found = Store(tmp_path).find(artifact.identity)
+    assert found is not None
+    assert found.fingerprint == artifact.fingerprint
+
+
+def test_who_only_asks_for_a_locks_holder_makes_nobody_refuse(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.lock("run-demo"):
+        pass
+    asking = (tmp_path / "locks" / "run-demo.lock").open()
+    fcntl.flock(asking, fcntl.LOCK_SH)  # as `Store.holder` does, for an instant
+    threading.Timer(0.1, asking.close).start()
+    with store.lock_now("run-demo"):
+        assert store.holder("run-demo") == Holder(os.getpid(), socket.gethostname())
 
 
 def test_parts_that_an_earlier_attempt_left_over_are_swept(tmp_path: Path) -> None:
