@@ -14,6 +14,7 @@ from ratchet.errors import InputError
 from ratchet.grading import GradingRules
 from ratchet.records import GrpoRow
 from trainers.config import GrpoConfig
+from trainers.reward_config import source_digest
 from trainers.reward_functions import partial_credit
 from trainers.reward_process import RewardProcess
 from trainers.rewards import MAX_FAILED_BATCHES, Sampled, Scorer
@@ -303,3 +304,29 @@ def test_the_process_ends_with_the_scorer(own):
     assert list(process([make_sampled("ab")])) == [2.0]
     process.close()
     assert not child.is_running()
+
+
+def test_nothing_of_pythons_own_is_called_as_a_reward(tmp_path):
+    folder = tmp_path / "precious"
+    folder.mkdir()
+    settings = {"path": str(folder)}
+    reward = {"kind": "custom", "name": "own", "path": "shutil:rmtree", "settings": settings}
+    with pytest.raises(InputError, match="shutil is Python's own library"):
+        score(reward, make_sampled("a"))
+    assert folder.is_dir()
+
+
+def test_a_users_reward_is_found_again_from_another_folder(tmp_path, monkeypatch):
+    (tmp_path / "far_away.py").write_text("def one(batch): return [1.0] * len(batch)\n")
+    monkeypatch.chdir(tmp_path)
+    (reward,) = GrpoConfig(
+        rewards=[{"kind": "custom", "name": "own", "path": "far_away:one"}]
+    ).rewards
+    source = source_digest(reward)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(tmp_path)])
+    monkeypatch.chdir("/")
+    stored = type(reward).model_validate_json(reward.model_dump_json())
+    assert source_digest(stored) == source
+    process = RewardProcess(stored)
+    assert process([make_sampled("a")]) == [1.0]
+    process.close()
