@@ -120,5 +120,7 @@ def test_a_step_in_bfloat16_changes_the_weights_and_they_stay_finite(lab, real, 
         changed = [not torch.equal(trained[key], before[key]) for key in before]
         share = sum((trained[key] != before[key]).sum().item() for key in before)
         share /= sum(values.numel() for values in before.values())
-        print(f"{kind}: {sum(changed)} of {len(changed)} tensors, {share:.0%} of the weights changed")
+        print(
+            f"{kind}: {sum(changed)} of {len(changed)} tensors, {share:.0%} of the weights changed"
+        )
         assert sum(changed) > 0.9 * len(changed)
