@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +34,8 @@ class Exit(IntEnum):
     FAILED = 1
     BAD_INPUT = 2
     NOTHING_PROMOTED = 3
+    INTERRUPTED = 130
+    TERMINATED = 143
 
 
 StoreOption = Annotated[
@@ -43,31 +49,77 @@ NameOption = Annotated[str | None, typer.Option("--name", help="The run's name."
 ConfigArgument = Annotated[Path, typer.Argument(help="A run's config, e.g. configs/demo.toml.")]
 RunArgument = Annotated[str, typer.Argument(help="A run's name.")]
 _STORE = Path("ratchet-store")
+_PREFECT_PROFILES = Path("~/.prefect/profiles.toml")
 
 
 def _quiet_prefect(store: Path) -> None:
     """Set what Prefect reads on import, unless the user has set it.
 
-    Its ephemeral server takes up to 30 s to start on two cores, over its own time-out of 20 s. Its
-    database goes into the store, because nothing is written anywhere else.
+    Its files go into the store, because nothing is written anywhere else; only a home with a
+    profile of the user's own is left where it is, for the sake of the profile.
     """
+    home = store.resolve() / "prefect"
+    home.mkdir(parents=True, exist_ok=True)
     defaults = {
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         # Errors are told by `main`, once; Prefect's own record of them is in its UI.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        # Below ~ by default, the second even where PREFECT_HOME is set (Prefect 3.7.7).
+        "PREFECT_LOCAL_STORAGE_PATH": str(home / "storage"),
+        "PREFECT_SERVER_MEMO_STORE_PATH": str(home / "memo_store.toml"),
     }
-    own_profile = Path("~/.prefect/profiles.toml").expanduser().exists()
-    if not own_profile and "PREFECT_API_URL" not in os.environ:
-        home = store.resolve() / "prefect"
-        home.mkdir(parents=True, exist_ok=True)
+    if not _PREFECT_PROFILES.expanduser().exists():
         defaults["PREFECT_HOME"] = str(home)
-        # Prefect 3.7.7 puts this file below ~ by default, even where PREFECT_HOME is set.
-        defaults["PREFECT_SERVER_MEMO_STORE_PATH"] = str(home / "memo_store.toml")
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def _prefect_server(store: Path) -> Iterator[None]:
+    """A Prefect server for the while, where the user names none."""
+    from flows.prefect_server import OwnServer, users_own
+
+    if users_own(_PREFECT_PROFILES.expanduser().parent):
+        yield
+        return
+    server = OwnServer(store.resolve() / "prefect" / "server.log")
+    # Registered before Prefect's own, so it comes after them: they send their last events to it.
+    atexit.register(server.close)
+    server.wait()
+    os.environ["PREFECT_API_URL"] = server.url
+    try:
+        yield
+    except KeyboardInterrupt:
+        server.close()
+        raise
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: as Ctrl-C, but for the exit code."""
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    raise _Terminated
+
+
+@contextmanager
+def _interruptible(name: str) -> Iterator[None]:
+    """An interrupt ends with one line; what the run had finished is on disk by then.
+
+    The process ends at once: Prefect's threads would wait for answers from a server that is gone.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _tell(f"interrupted; go on with: ratchet resume {name}")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(Exit.TERMINATED if isinstance(error, _Terminated) else Exit.INTERRUPTED)
 
 
 def _answer(value: Any) -> None:
@@ -94,11 +146,13 @@ def _work(
     Run(Store(store), name).check_free()
     preflight(config, name, Store(store))
     _quiet_prefect(store)
-    from flows.improve import improve
     from flows.report import print_run, show
 
     recorded = Run.create(Store(store), name, config)
-    promoted = improve(name, os.path.relpath(store), redo)
+    with _interruptible(name), _prefect_server(store):
+        from flows.improve import improve
+
+        promoted = improve(name, os.path.relpath(store), redo)
     shown = show(recorded)
     _answer(shown) if as_json else print_run(shown)
     raise typer.Exit(Exit.DONE if promoted else Exit.NOTHING_PROMOTED)

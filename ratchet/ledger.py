@@ -278,13 +278,10 @@ class Run:
             before, started = self.status()["wall_seconds"], time.monotonic()
             self._worked = lambda: round(before + time.monotonic() - started, 3)
             self.update_status(state="running", reason="")
-            end: dict[str, Any] = {"state": "failed", "reason": "stopped by an error"}
+            end: dict[str, Any] = {"state": "interrupted", "reason": "stopped by the user"}
             try:
                 yield
                 end = {"state": "done", "reason": ""}
-            except KeyboardInterrupt:
-                end = {"state": "interrupted", "reason": "stopped by the user"}
-                raise
             except Exception as error:
                 end = {"state": "failed", "reason": f"{type(error).__name__}: {error}"}
                 raise
