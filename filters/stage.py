@@ -32,7 +32,16 @@ from filters.build import build_filter, settings_of
 from filters.config import FilterConfig, looks_across
 from filters.decontamination import DecontaminationConfig
 from filters.funnel import Funnel
-from filters.judging import Judge, Judged, Known, mark_across, marker_of
+from filters.judging import (
+    Judge,
+    Judged,
+    Known,
+    PackedGroup,
+    mark_across,
+    marker_of,
+    packed,
+    unpacked,
+)
 from filters.length import LengthConfig
 from filters.orm import Orm, OrmConfig
 from ratchet.answers import Grader
@@ -215,7 +224,8 @@ def _judged_parts(
         return
     jobs = ((groups, _Job(file, marks)) for file, (groups, marks) in zip(files, known, strict=True))
     with Crew(processes, _judge_part, _begin, (tuple(configs), context)) as crew:
-        yield from crew.map(jobs)
+        for groups, judged in crew.map(jobs):
+            yield groups, [unpacked(group) for group in judged]
 
 
 def _processes(configs: Sequence[FilterConfig], completions: int) -> int:
@@ -275,9 +285,9 @@ def _begin(configs: Sequence[FilterConfig], context: FilterContext) -> None:
     _JUDGE = Judge(configs, rules), context.problems
 
 
-def _judge_part(job: _Job) -> list[Judged]:
+def _judge_part(job: _Job) -> list[PackedGroup]:
     if _JUDGE is None:
         raise RuntimeError("this process has no filters; it must be started with _begin")
     judge, problems = _JUDGE
     groups = list(groups_of(from_table(pq.read_table(job.file), Completion)))
-    return _judge_groups(judge, problems, groups, job.known)
+    return [packed(judged) for judged in _judge_groups(judge, problems, groups, job.known)]

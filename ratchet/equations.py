@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
-from ratchet.equations_chains import Side, find_pairs
-from ratchet.equations_holds import agree
+from ratchet.equations_chains import Run, Side, find_runs, pairs_of
+from ratchet.equations_holds import Disagreement, agree, agree_in
 from ratchet.equations_text import MARK, plain
 
 MAX_CHARS = 100_000
@@ -114,14 +115,37 @@ def _in_marks(marks: Iterable[re.Match[str]]) -> Iterator[Equation]:
 
 def _equations_in(text: str, spelled: str, in_mark: bool = False) -> Iterator[Equation]:
     """Equations of `spelled`, which is `text` in plain signs, character by character."""
-    for left, sign, right in find_pairs(spelled):
-        if in_mark or not _is_trivial(left, right, sign):
-            holds = agree(left, right, spelled, sign == "≈")
-            written = text[left.start : right.end]
-            start = left.start + len(written) - len(written.lstrip())
+    for at, run in find_runs(spelled):
+        for pair in _read(run, in_mark):
+            left, right, holds = pair.left, pair.right, pair.holds
+            if isinstance(holds, Disagreement):
+                holds = agree_in(spelled, at, (left, right), holds, pair.sign == "≈")
+            written = text[at + left.start : at + right.end]
+            start = at + left.start + len(written) - len(written.lstrip())
             written = written.strip()
             end = start + len(written)
-            yield Equation(written, start, end, left.spelled, right.spelled, holds, in_mark)
+            yield Equation(written, start, end, pair.lhs, pair.rhs, holds, in_mark)
+
+
+class _Pair(NamedTuple):
+    """Two sides, spelled, and whether they agree by themselves."""
+
+    left: Side
+    sign: str
+    right: Side
+    lhs: str
+    rhs: str
+    holds: bool | Disagreement | None
+
+
+@lru_cache(maxsize=8_192)
+def _read(run: Run, in_mark: bool) -> tuple[_Pair, ...]:
+    """The equations of a run. Remembered: a group's completions have most of them in common."""
+    return tuple(
+        _Pair(left, sign, right, left.spelled, right.spelled, agree(left, right))
+        for left, sign, right in pairs_of(run)
+        if in_mark or not _is_trivial(left, right, sign)
+    )
 
 
 def _is_trivial(left: Side, right: Side, sign: str) -> bool:

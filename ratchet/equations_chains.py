@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ratchet.equations_parse import (
     AND_NUMBER,
@@ -21,6 +22,8 @@ from ratchet.equations_parse import (
     tokens_of,
 )
 
+GLUE = 3
+"""Characters before a run that tell a unit from an unknown in it."""
 LOOK_BACK = 30
 """Characters before a run that may hold a sign which belongs to it."""
 
@@ -72,7 +75,7 @@ _CUT_AFTER = re.compile(
 
 @dataclass(slots=True)
 class Side:
-    """One side of an equation, at `start:end` of the plain text.
+    """One side of an equation, at `start:end` of its run.
 
     `letters` are the single letters next to its numbers and signs, unknowns or short units (`2x`,
     `5 m`); `cut` says that signs stand beyond it which belong to it and can't be read; `opens`
@@ -109,39 +112,62 @@ class Side:
         return [token.rstrip("%… .\t") if "%" in token else token for token in self.tokens]
 
 
-def find_pairs(text: str) -> Iterator[tuple[Side, str, Side]]:
-    """The sides of each `=` or `≈` of a plain text, with that sign; two for `a = b = c`."""
+class Run(NamedTuple):
+    """All that decides how a run's sides are read, wherever it stands.
+
+    `glue` are the characters before it and `behind` is the one after it; it is cut where signs
+    stand beyond it which belong to it. A tuple, as each run of each text is looked up.
+    """
+
+    glue: str
+    written: str
+    behind: str
+    cut_before: bool
+    cut_after: bool
+
+
+def find_runs(text: str) -> Iterator[tuple[int, Run]]:
+    """Where each run with a `=` or `≈` of a plain text begins, and the run."""
     for chain in _CHAIN.finditer(text):
         if chain.lastindex:
-            sides, signs = _sides(text, chain)
-            for i, sign in enumerate(signs):
-                yield sides[i], sign, sides[i + 1]
+            start, end = chain.span()
+            written = chain.group()
+            before = text[max(0, start - LOOK_BACK) : start]
+            yield (
+                start,
+                Run(
+                    before[-GLUE:],
+                    written,
+                    text[end : end + 1],
+                    _is_cut_before(before, written),
+                    _CUT_AFTER.match(text, end) is not None,
+                ),
+            )
 
 
-def _sides(text: str, chain: re.Match[str]) -> tuple[list[Side], list[str]]:
-    start, end = chain.span()
-    written = chain.group()
+def pairs_of(run: Run) -> Iterator[tuple[Side, str, Side]]:
+    """The sides of each sign of a run, with that sign; two for `a = b = c`."""
     sides: list[Side] = []
     signs: list[str] = []
-    at = start
-    for sign in _SPLIT.finditer(written):
-        stop = start + sign.start()
-        sides.append(_side(text, at, stop))
+    at = 0
+    for sign in _SPLIT.finditer(run.written):
+        sides.append(_side(run, at, sign.start()))
         signs.append(sign.group())
-        at = start + sign.end()
+        at = sign.end()
     for side in sides:
         side.runs_on = True
-    sides.append(_side(text, at, end))
+    sides.append(_side(run, at, len(run.written)))
     sides[0].opens = True
     _drop_open_brackets(sides[0].tokens, sides[-1].tokens)
-    sides[0].cut = _is_cut_before(text[max(0, start - LOOK_BACK) : start], written)
-    sides[-1].cut = _CUT_AFTER.match(text, end) is not None
-    return sides, signs
+    sides[0].cut, sides[-1].cut = run.cut_before, run.cut_after
+    yield from zip(sides, signs, sides[1:], strict=False)
 
 
-def _side(text: str, start: int, end: int) -> Side:
-    inside = text[start:end]
-    return Side(start, end, inside, tokens_of(inside), _LETTER.findall(text, start, end + 1))
+def _side(run: Run, start: int, end: int) -> Side:
+    inside, at = run.written[start:end], len(run.glue)
+    around = run.glue + run.written + run.behind
+    letters = _LETTER.findall(around, at + start, at + end + 1)
+    return Side(start, end, inside, tokens_of(inside), letters)
 
 
 def _drop_open_brackets(first: list[str], last: list[str]) -> None:

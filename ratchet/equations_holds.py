@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 from ratchet.equations_chains import Side
@@ -43,8 +44,16 @@ _MULTIPLE_BEFORE = re.compile(
 )
 
 
-def agree(left: Side, right: Side, text: str, is_approximate: bool) -> bool | None:
-    """Whether two sides in `text` are equal, or nearly where `≈` says so; None if none can say.
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """The values of two sides that are not equal by themselves: what stands around them decides."""
+
+    left: Number
+    right: Number
+
+
+def agree(left: Side, right: Side) -> bool | Disagreement | None:
+    """Whether two sides have one value; None if none can say.
 
     An equation that divides by 0 does not hold.
     """
@@ -56,9 +65,19 @@ def agree(left: Side, right: Side, text: str, is_approximate: bool) -> bool | No
         return None
     except ZeroDivisionError:
         return False
-    if a == b or _second_look(left, right, (a, b), text, is_approximate):
+    return True if a == b else Disagreement(a, b)
+
+
+def agree_in(
+    text: str, at: int, sides: tuple[Side, Side], values: Disagreement, is_approximate: bool
+) -> bool | None:
+    """Whether sides that disagree are equal after all, in the run that begins at `at` of `text`."""
+    left, right = sides
+    start, end = at + left.start, at + right.end
+    whole = is_approximate or _says_whole(text, start, end)
+    if _second_look(left, right, (values.left, values.right), whole, is_approximate):
         return True
-    before = text[max(0, left.start - NEARBY) : left.start]
+    before = text[max(0, start - NEARBY) : start]
     return None if _is_excused(left, right) or _MULTIPLE_BEFORE.search(before) else False
 
 
@@ -90,7 +109,7 @@ def _is_excused(left: Side, right: Side) -> bool:
 
 
 def _second_look(
-    left: Side, right: Side, values: tuple[Number, Number], text: str, is_approximate: bool
+    left: Side, right: Side, values: tuple[Number, Number], may_be_whole: bool, is_approximate: bool
 ) -> bool:
     a, b = values
     pairs = [values, *_readings(left, right, a, b)]
@@ -103,7 +122,6 @@ def _second_look(
     if not right.is_number:
         return False
     written = right.without_percent[-1]
-    may_be_whole = is_approximate or _says_whole(text, left.start, right.end)
     unit = _unit(written, may_be_whole, is_approximate)
     return unit > 0 and any(_is_rounded(x, y, unit, may_be_whole) for x, y in pairs)
 

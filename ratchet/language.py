@@ -23,6 +23,7 @@ from ratchet.language_words import (
     PIVOTS,
     Contest,
     Evidence,
+    sentence_keys,
     word_keys,
 )
 from ratchet.records import GrpoRow, Problem
@@ -162,7 +163,7 @@ class LanguageJudge:
             return _cjk_lead(segment.text, wanted)
         if segment.script not in PIVOTS:
             return CERTAIN_NATS
-        keys = word_keys([segment])
+        keys = sentence_keys(segment)
         return self._contest(wanted).lead(keys)[0] if len(keys) >= MIN_WORDS else 0.0
 
     def _detect(self, segments: Sequence[Segment]) -> tuple[str | None, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ratchet.scripts import Segment
 
@@ -130,6 +131,12 @@ class Evidence(dict[str, tuple[float, ...]]):
         lowest = -MAX_NATS_PER_WORD
         # Rounded, as lingua's last digits differ from call to call.
         return tuple(round(weight * max(nats.get(code, lowest), lowest), 3) for code in self.codes)
+
+
+@lru_cache(maxsize=8_192)
+def sentence_keys(segment: Segment) -> tuple[str, ...]:
+    """The `word_keys` of one sentence, remembered."""
+    return tuple(word_keys([segment]))
 
 
 def word_keys(segments: Sequence[Segment]) -> list[str]:

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import Annotated
 
@@ -223,7 +223,9 @@ def segments_of(text: str) -> list[Segment]:
     return [segment for sentence in sentences for segment in _by_script(sentence)]
 
 
+@lru_cache(maxsize=8_192)
 def _latin(sentence: str) -> Segment | None:
+    """Remembered: a group's completions have many sentences in common."""
     words = [word for word in _LATIN_WORD.findall(sentence) if not _SYMBOL.fullmatch(word)]
     return Segment("latin", tuple(words), sum(map(len, words))) if words else None
 

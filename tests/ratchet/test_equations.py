@@ -331,3 +331,11 @@ def test_thousands_of_gsm8k_solutions_are_read_in_a_second() -> None:
     for text in texts:
         find_equations(text)
     assert len(texts) / (time.process_time() - started) > 4000
+
+
+def test_a_run_read_before_is_judged_by_what_stands_around_it_now() -> None:
+    held = [
+        [equation.holds for equation in find_equations(text)]
+        for text in ("7 / 2 = 4", "7 / 2 = 4, rounded up", "7 / 2 = 4", "2x + 7 / 2 = 3.5")
+    ]
+    assert held == [[False], [True], [False], [None]]
