@@ -186,7 +186,7 @@ class RunConfig(Config):
                 Fault(
                     (*place, "lora", "rank"),
                     f"{trainer.lora.rank} is above engine.lora_rank = {most}, so the engine could "
-                    "not load what is trained; raise engine.lora_rank, or lower this",
+                    "not load what is trained; raise engine.lora_rank, or lower it",
                 )
                 for place, trainer in self.all_trainers()
                 if trainer.lora and trainer.lora.rank > most

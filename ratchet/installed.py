@@ -37,6 +37,18 @@ def enum_values(package: str, file: str, name: str) -> frozenset[str]:
     )
 
 
+@cache
+def literal_numbers(package: str, file: str, name: str) -> tuple[int, ...]:
+    """The numbers of a `NAME = Literal[1, 2, …]`."""
+    return tuple(
+        number.value
+        for node in _nodes(package, file)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+        for number in ast.walk(node.value)
+        if isinstance(number, ast.Constant) and isinstance(number.value, int)
+    )
+
+
 def unknown_names(names: Iterable[str], known: frozenset[str], what: str) -> list[str]:
     """One line for each name that is none of the known; `what` says what they name."""
     return [
@@ -52,12 +64,16 @@ def _hint(name: str, known: frozenset[str]) -> str:
 
 
 def _body(package: str, file: str, name: str) -> Iterator[ast.stmt]:
+    for node in _nodes(package, file):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            yield from node.body
+
+
+def _nodes(package: str, file: str) -> Iterator[ast.stmt]:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return
     path = Path(spec.submodule_search_locations[0]) / file
     if not path.is_file():
         return
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            yield from node.body
+    yield from ast.parse(path.read_text(encoding="utf-8")).body

@@ -17,6 +17,7 @@ from ratchet.policy import Policy
 from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.records import FinishReason
 from samplers.config import VllmEngineConfig
+from samplers.vllm_names import lora_rank_that_holds
 
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -139,7 +140,8 @@ class VllmEngine:
         if config.max_model_len is not None:
             arguments["max_model_len"] = config.max_model_len
         if self._lora or policy.adapter:
-            arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": config.lora_rank}
+            rank = lora_rank_that_holds(config.lora_rank)
+            arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": rank}
             self._lora = True
         return arguments
 

@@ -15,7 +15,11 @@ from samplers.config import (
     check_params,
     engine_identity,
 )
-from samplers.vllm_names import unknown_engine_args, unknown_sampling_params
+from samplers.vllm_names import (
+    lora_rank_that_holds,
+    unknown_engine_args,
+    unknown_sampling_params,
+)
 
 
 def has_vllm() -> bool:
@@ -57,6 +61,11 @@ def test_sampling_parameters_are_checked_against_the_engine() -> None:
         check_params(VllmEngineConfig(), {"topk": 5})
     check_params(TransformersEngineConfig(), {"topk": 5})
     assert unknown_sampling_params(["ignore_eos"]) == []
+
+
+@needs_vllm
+def test_a_lora_rank_that_vllm_does_not_take_is_held_by_the_next_that_it_takes() -> None:
+    assert [lora_rank_that_holds(rank) for rank in (1, 4, 16, 48, 512)] == [1, 8, 16, 64, 512]
 
 
 def test_the_kind_chooses_the_engine() -> None:
