@@ -143,9 +143,11 @@ class PlannedGrpoTrainer(PlannedTrainer, GRPOTrainer):  # type: ignore[misc]
         self.config = config
         self.scorer = scorer
         self.tables = tables
-        self.table = RewardTable(list(scorer.weights))
         self._scored: list[dict[str, Any]] = []
         super().__init__(plan, reports, **arguments)
+        # Every process holds all rows; each has parts of its own.
+        own = Path(self.args.output_dir) / "rewards" / str(self.accelerator.process_index)
+        self.table = RewardTable(list(scorer.weights), own)
         self.beta = config.beta
         if config.beta:
             self.ref_model = reference_model(self, config, *policies)
@@ -217,7 +219,7 @@ class PlannedGrpoTrainer(PlannedTrainer, GRPOTrainer):  # type: ignore[misc]
         for at, (row, advantage) in enumerate(zip(self._scored, advantages, strict=True)):
             group, attempt = divmod(at, self.config.group_size)
             place = {"step": self.state.global_step, "group": group, "attempt": attempt}
-            self.table.rows.append({**place, **row, "advantage": advantage})
+            self.table.add({**place, **row, "advantage": advantage})
         self._note_step()
         return output
 
@@ -242,21 +244,20 @@ class PlannedGrpoTrainer(PlannedTrainer, GRPOTrainer):  # type: ignore[misc]
         return self.plan.split.batch_size
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        self.table.flush()
         if self.is_world_process_zero():
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            self.table.write(folder)
+            self.table.save(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
         super()._save_checkpoint(model, trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        self.table.read(Path(resume_from_checkpoint))
+        self.table.load(Path(resume_from_checkpoint))
 
     def metrics(self) -> dict[str, Any]:
         """As of every trainer, and the table's counts; the table is written."""
         if self.is_world_process_zero():
             self.table.write(self.tables)
-        learned = sum(row["num_tokens"] for row in self.table.rows)
         tokens = sum(self.tokens(step) for step in range(self.state.global_step))
-        metrics = {**super().metrics(), "tokens": tokens, "tokens_learned": learned}
+        metrics = {**super().metrics(), "tokens": tokens}
         del metrics["padding_share"]
         return {**metrics, **self.table.metrics()}
