@@ -35,8 +35,8 @@ _SET_BY_RATCHET = {
 }
 
 TRANSFORMERS_VERSION = 2
-"""Raised where the transformers engine comes to give other completions for the same settings.
-2: the checkpoint's own sampling settings have no part in them."""
+"""Raised where the transformers engine comes to give other completions for the same settings. Since
+2 the checkpoint's own sampling settings have no part in them."""
 
 
 class EngineBase(Config):

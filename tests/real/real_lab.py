@@ -32,9 +32,11 @@ COMPLETIONS = ["He has 3 + 4 = 7 apples. The answer is \\boxed{7}.", "\\boxed{7}
 WRONG = ["Tom has many apples, so the answer is 12.", "17\n\n"]
 
 SHORT = {"max_steps": 1, "max_length": 256, "dtype": "bfloat16"}
-LORA = {"lora": LoraConfig(rank=8, alpha=16), "learning_rate": 5e-3}
-# In bfloat16 a weight has 8 bits, so that a much smaller step would round away.
-FULL = {"learning_rate": 2e-4}
+WEIGHTS = {
+    "lora": {"lora": LoraConfig(rank=8, alpha=16), "learning_rate": 5e-3},
+    # In bfloat16 a weight has 8 bits, so that a much smaller step would round away.
+    "full": {"learning_rate": 2e-4},
+}
 DRAWN = {
     "batch_size": 8,
     "group_size": 4,
@@ -93,9 +95,11 @@ class InProcess:
         pass
 
 
-def _vllm(root, dtype, *, lora):
+def start_vllm(root, dtype, *, lora=False):
     config = VllmEngineConfig(dtype=dtype, max_num_seqs=20, max_model_len=1024, enforce_eager=True)
-    return EngineClient(config, PromptConfig(), root / f"vllm-{dtype}.log", lora=lora)
+    return EngineClient(
+        config, PromptConfig(), root / f"vllm-{dtype}{'-lora' * lora}.log", lora=lora
+    )
 
 
 class Lab:
@@ -118,18 +122,27 @@ class Lab:
     def train(self, kind, weights):
         """(artifact, what was learned) of one step in bfloat16."""
         if (kind, weights) not in self._trained:
-            settings = {**SHORT, **(LORA if weights == "lora" else FULL)}
+            step = {"sft": self._sft, "dpo": self._dpo, "grpo": self._grpo}[kind]
             with self.patch.context() as patch:
-                self._trained[kind, weights] = getattr(self, f"_{kind}")(patch, settings)
+                self._trained[kind, weights] = step(patch, {**SHORT, **WEIGHTS[weights]})
         return self._trained[kind, weights]
 
-    def _sft(self, patch, settings):
-        spy = Spy(patch, PlannedSftTrainer, "compute_loss")
-        rows = [
+    def sft_rows(self):
+        return [
             SftRow(problem_id=f"p{at}", attempt=0, prompt=prompt, completion=text, weight=1.0)
             for at, (prompt, text) in enumerate(zip(self.prompts(), COMPLETIONS, strict=True))
         ]
-        artifact = self._run(SftConfig(batch_size=2, **settings), rows)
+
+    def grpo_rows(self):
+        pairs = enumerate(zip(PROBLEMS, self.prompts(), strict=True))
+        return [
+            GrpoRow(problem_id=f"p{at}", problem=problem, prompt=prompt, reference_answer="7")
+            for at, (problem, prompt) in pairs
+        ]
+
+    def _sft(self, patch, settings):
+        spy = Spy(patch, PlannedSftTrainer, "compute_loss")
+        artifact = self.bench.train(SftConfig(batch_size=2, **settings), self.sft_rows())
         (seen,) = spy.calls
         learned = seen["labels"] != IGNORED
         return artifact, _split(seen["input_ids"], seen["attention_mask"], learned)
@@ -148,7 +161,7 @@ class Lab:
             )
             for at, (prompt, chosen, rejected) in enumerate(sides)
         ]
-        artifact = self._run(DpoConfig(batch_size=2, **settings), rows)
+        artifact = self.bench.train(DpoConfig(batch_size=2, **settings), rows)
         seen = spy.calls[-1]
         learned = seen["completion_mask"].bool()
         return artifact, _split(seen["input_ids"], seen["attention_mask"], learned)
@@ -156,21 +169,12 @@ class Lab:
     def _grpo(self, patch, settings):
         drawn = Spy(patch, LlamaForCausalLM, "generate")
         spy = Spy(patch, PlannedGrpoTrainer, "_compute_loss")
-        pairs = enumerate(zip(PROBLEMS, self.prompts(), strict=True))
-        rows = [
-            GrpoRow(problem_id=f"p{at}", problem=problem, prompt=prompt, reference_answer="7")
-            for at, (problem, prompt) in pairs
-        ]
-        artifact = self._run(GrpoConfig(**{**settings, **DRAWN}), rows)
+        artifact = self.bench.train(GrpoConfig(**{**settings, **DRAWN}), self.grpo_rows())
         asked = kept(drawn.calls[0]["input_ids"], drawn.calls[0]["attention_mask"])
         seen = spy.calls[0]
         prompts = kept(seen["prompt_ids"], seen["prompt_mask"])
         completions = kept(seen["completion_ids"], seen["completion_mask"])
         return artifact, Learned([*asked, *prompts], completions)
-
-    def _run(self, config, rows):
-        # A training reports what it does to the calling process; nobody listens here.
-        return self.bench.train(config, rows)
 
     def policy(self, kind, weights):
         artifact, _ = self.train(kind, weights)
@@ -191,10 +195,11 @@ class Lab:
     # Engines
 
     def engine(self, kind, dtype):
-        """`vllm`, in its process, or `transformers`, in this one. vLLM takes adapters in bfloat16
-        alone: where it does, float32 is three times as slow on a CPU."""
+        """`vllm`, in a process of its own; `vllm-lora`, which takes adapters, and is three times as
+        slow for it on a CPU; or `transformers`, in this process."""
         start = {
-            "vllm": partial(_vllm, self.root, dtype, lora=dtype == "bfloat16"),
+            "vllm": partial(start_vllm, self.root, dtype),
+            "vllm-lora": partial(start_vllm, self.root, dtype, lora=True),
             "transformers": partial(InProcess, dtype),
         }[kind]
         if (kind, dtype) not in self._engines:

@@ -33,7 +33,7 @@ def test_an_engine_asks_with_the_templates_tokens(lab, real, tokenizer, kind):
 def test_the_engines_agree_but_where_two_tokens_are_tied(
     lab, real, tokenizer, plain, gsm8k, dtype, floor
 ):
-    """Greedy on 20 GSM8K problems, 32 tokens each. Measured: 20 agree in float32, XX in bfloat16.
+    """Greedy on 20 GSM8K problems, 32 tokens each. Measured: 20 agree in float32, 12 in bfloat16.
 
     Each engine adds in an order of its own; rounded to 8 bits, the sums differ enough to turn the
     choice between two tokens that are about as likely, and all that follows differs. Other
@@ -84,8 +84,10 @@ def test_an_adapter_merged_and_exported_answers_as_before(lab, real, kind):
     assert texts(lab.greedy(kind, "float32", real, PROBLEMS)) != adapted
 
 
+@pytest.mark.slow
 def test_vllm_answers_with_an_adapter_as_with_its_merged_export(lab, tokenizer):
-    adapted = texts(lab.greedy("vllm", "bfloat16", lab.policy("sft", "lora"), PROBLEMS))
+    """As with the tiny models, in one more engine."""
+    adapted = texts(lab.greedy("vllm-lora", "bfloat16", lab.policy("sft", "lora"), PROBLEMS))
     exported = lab.export("sft", "lora", "float32")
     merged = texts(lab.greedy("vllm", "float32", exported, PROBLEMS))
     model = AutoModelForCausalLM.from_pretrained(exported.model, dtype=torch.float32).eval()

@@ -72,7 +72,7 @@ def test_sampler_and_eval_ask_with_the_templates_tokens(real, tokenizer, tmp_pat
 
 
 def prompts_of(spy):
-    """What the model was asked with since the last look, but for `configure`'s one token."""
+    """What the model was asked with since the last look; `configure` asks with a single token."""
     calls = [call for call in spy.calls if call["input_ids"].shape[1] > 1]
     spy.calls.clear()
     assert calls

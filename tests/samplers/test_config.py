@@ -83,6 +83,11 @@ def test_what_cannot_change_a_completion_is_no_part_of_the_identity() -> None:
     assert engine_identity(one) == engine_identity(two)
 
 
+def test_what_the_transformers_engine_drew_as_its_checkpoint_said_is_drawn_anew() -> None:
+    assert engine_identity(TransformersEngineConfig())["version"] == 2
+    assert "version" not in engine_identity(VllmEngineConfig()), "vLLM's stores stay valid"
+
+
 def test_a_recording_counts_by_its_content_and_not_by_its_path(tmp_path: Path) -> None:
     here, there, other = (tmp_path / name for name in ("a.jsonl", "b.jsonl", "c.jsonl"))
     here.write_text("{}\n")
