@@ -62,7 +62,10 @@ def _manifest(store: Store, entry: Entry) -> Manifest | None:
 
 
 def _interval(manifest: Manifest | None) -> dict[str, Any] | None:
-    return {key: manifest.metrics[key] for key in _INTERVAL} if manifest else None
+    if manifest is None:
+        return None
+    interval = {key: manifest.metrics[key] for key in _INTERVAL}
+    return {**interval, "unscored": manifest.metrics.get("unscored", 0)}
 
 
 def _metric(manifest: Manifest | None, key: str, default: Any = 0) -> Any:
@@ -188,11 +191,14 @@ def _reason(
 
 
 def percent(interval: Mapping[str, Any] | None) -> str:
-    """`46.5 % [44.0, 49.0]`, or a dash where nothing was measured."""
-    if not interval or interval["mean"] is None:
+    """`46.5 % [44.0, 49.0]`, with how many completions could not be graded; or a dash."""
+    if not interval:
         return "–"
+    ungraded = f", {interval['unscored']} not graded" if interval["unscored"] else ""
+    if interval["mean"] is None:
+        return f"–{ungraded}"
     mean, low, high = (100 * interval[key] for key in ("mean", "low", "high"))
-    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
+    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]{ungraded}"
 
 
 def decision(row: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from flows import publish
 from flows.config import dump_config, load_config
-from flows.report import print_run, print_runs, show
+from flows.report import percent, print_run, print_runs, show
 from ratchet.errors import InputError
 from ratchet.identity import ArtifactSpec
 from ratchet.ledger import Entry, Place, Run
@@ -158,3 +158,10 @@ def test_what_prefect_cannot_take_does_not_fail_a_finished_run(
     assert told == [
         "no artifact for Prefect's UI (ConnectionError: server is gone); the run goes on"
     ]
+
+
+def test_what_could_not_be_graded_is_told_beside_the_mean() -> None:
+    measured = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 10, "unscored": 3}
+    assert percent(measured) == "50.0 % [40.0, 60.0], 3 not graded"
+    assert percent({**measured, "unscored": 0}) == "50.0 % [40.0, 60.0]"
+    assert percent({**measured, "mean": None}) == "–, 3 not graded"
