@@ -77,7 +77,7 @@ def test_prefect_is_told_neither_the_config_nor_an_absolute_path(world: World) -
     flow_runs = [run for run in ask_prefect(world, "flow_runs") if run["name"] == "world"]
     assert flow_runs
     for run in flow_runs:
-        assert set(run["parameters"]) == {"name", "store"}
+        assert set(run["parameters"]) == {"name", "store", "redo"}
         assert not Path(run["parameters"]["store"]).is_absolute()
     told = [ask_prefect(world, what) for what in ("flow_runs", "task_runs", "artifacts", "logs")]
     assert SECRET not in json.dumps(told)

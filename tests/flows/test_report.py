@@ -77,7 +77,7 @@ def test_a_link_of_the_chain_keeps_its_name_and_a_guards_evaluation_is_left_out(
     for name in ("select", "train"):
         record(run, Place(0, name), rows=3)
         record(run, Place(0, name, "dpo"), rows=2)
-    interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+    interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9, "unscored": 0}
     record(run, Place(0, "eval"), **interval)
     record(run, Place(0, "eval", "gsm8k"), **interval)
     record(run, Place(None, "test", "base"), **interval)
