@@ -75,7 +75,9 @@ def _take(terminal: int) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("interrupt")
     config = write_config(folder / "world.toml", write_recording(folder / "recording.jsonl"))
-    config.write_text(config.read_text().replace("max_steps = 2", "max_steps = 100000"))
+    config.write_text(
+        config.read_text().replace("max_steps = 2\nsave_steps = 1", "max_steps = 100000")
+    )
     return folder
 
 

@@ -93,6 +93,7 @@ shard_size = 32
 [trainer]
 kind = "sft"
 max_steps = 2
+save_steps = 1
 batch_size = 4
 learning_rate = 1e-4
 args = {{ hub_token = "{SECRET}" }}
