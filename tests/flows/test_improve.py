@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pyarrow.parquet as pq
@@ -196,16 +197,32 @@ def test_nothing_accepted_is_an_outcome_with_exit_code_3(world: World) -> None:
     assert shown["test"]["final"]["mean"] == 0.0
 
 
-def test_two_processes_on_one_run_do_the_work_once(world: World) -> None:
+def test_two_runs_at_once_do_the_work_once_and_one_run_is_worked_on_by_one_process(
+    world: World,
+) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor() as pool:
-        command = ("run", str(world.config), "--json")
-        running = [pool.submit(world.ratchet, *command, store="both") for _ in range(2)]
+        command = ("run", str(world.config), "--name")
+        names = ("world", "world", "twin")
+        running = [pool.submit(world.ratchet, *command, name, store="both") for name in names]
         done = [future.result() for future in running]
-    assert [d.returncode for d in done] == [0, 0], done[0].stderr + done[1].stderr
-    assert world.ledger("both") == world.ledger("whole")
-    assert json.loads(done[0].stdout)["engine_starts"] <= 1
+    assert sorted(d.returncode for d in done[:2]) == [0, 2], done[0].stderr + done[1].stderr
+    assert done[2].returncode == 0, done[2].stderr
+    (refused,) = (d for d in done if d.returncode == 2)
+    assert "run 'world' is being worked on by pid" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    for name in ("world", "twin"):
+        assert world.ledger("both", name) == world.ledger("whole")
+    made = [e for name in ("world", "twin") for e in entries(world, "both", name)]
+    assert all(
+        sum(not e["reused"] for e in made if e["step"] == step["step"]) == 1 for step in made
+    )
+
+
+def entries(world: World, store: str, run: str) -> list[dict[str, Any]]:
+    text = (world.folder / store / "runs" / run / "ledger.json").read_text()
+    return list(json.loads(text).values())
 
 
 def test_each_completion_has_one_fate(world: World) -> None:
