@@ -93,6 +93,11 @@ def test_a_secret_of_the_config_is_in_its_record_alone_which_its_owner_alone_rea
     assert holders[0].stat().st_mode & 0o777 == 0o600
 
 
+def test_nothing_is_written_into_the_home_folder(world: World) -> None:
+    assert whole(world)["state"] == "done"
+    assert not any(world.home.iterdir())
+
+
 def test_rejected_completions_stay(world: World) -> None:
     path = world.folder / "whole" / "artifacts"
     identity = whole(world)["iterations"][0]["artifacts"]["filter"]

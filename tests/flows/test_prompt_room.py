@@ -25,3 +25,4 @@ def test_prompts_without_room_stop_the_run_at_its_first_eval(
     )
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("ledger.json")), "no stage was done"
+    assert not any(world.home.iterdir()), "nothing is written outside the store"

@@ -120,12 +120,19 @@ class World:
         recording = write_recording(self.folder / "recording.jsonl")
         self.config = write_config(self.folder / "world.toml", recording)
 
+    @property
+    def home(self) -> Path:
+        """The user's home folder, in which nothing may be written."""
+        return self.folder / "home"
+
     def ratchet(
         self, *arguments: str, store: str = "store", crash_at: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """The command line in a process of its own."""
+        self.home.mkdir(exist_ok=True)
         env = {
             **os.environ,
+            "HOME": str(self.home),
             "PREFECT_API_URL": self.prefect_url,
             "RATCHET_STORE": str(self.folder / store),
             "RATCHET_CRASH_AT": crash_at,
