@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -103,6 +104,10 @@ class Crew(Generic[Batch, Result]):
 
 
 def _begin(settings: Path) -> None:
-    """In a new process: what was asked to be called there first."""
+    """In a new process: what was asked to be called there first.
+
+    A Ctrl-C on the terminal reaches this process too; it is the parent that ends the work.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     begin, arguments = pickle.loads(settings.read_bytes())
     begin(*arguments)
