@@ -79,12 +79,17 @@ class RewardTable:
             self._finished = 0
 
     def write(self, folder: Path) -> None:
-        """Write the whole table into `folder`, part by part."""
+        """Write the whole table into `folder`: the same bytes, wherever the parts were cut."""
         self.flush()
         folder.mkdir(parents=True, exist_ok=True)
+        rest = self._schema.empty_table()
         with pq.ParquetWriter(folder / FILE, self._schema) as file:
             for part in self._files():
-                file.write_table(pq.read_table(part))
+                rest = pa.concat_tables([rest, pq.read_table(part)]).combine_chunks()
+                while len(rest) >= _HELD_ROWS:
+                    file.write_table(rest.slice(0, _HELD_ROWS).combine_chunks())
+                    rest = rest.slice(_HELD_ROWS).combine_chunks()
+            file.write_table(rest)
 
     def metrics(self) -> dict[str, int]:
         """Counts of groups, of completions without a reward, and of tokens; texts are not read.
