@@ -6,11 +6,12 @@ import atexit
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -100,8 +101,8 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM: as Ctrl-C, but for the exit code."""
 
 
-def _terminate(_signal: int, _frame: object) -> None:
-    raise _Terminated
+_GRACE_SECONDS = 4.0
+"""For what is at work to end in order; what takes longer is cut off, as by kill -9."""
 
 
 @contextmanager
@@ -110,16 +111,29 @@ def _interruptible(name: str) -> Iterator[None]:
 
     The process ends at once: Prefect's threads would wait for answers from a server that is gone.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+
+    def stop(number: int, _frame: object) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        bound = threading.Timer(_GRACE_SECONDS, _leave, (name, 128 + number))
+        bound.daemon = True
+        bound.start()
+        raise KeyboardInterrupt if number == signal.SIGINT else _Terminated
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     try:
         yield
     except KeyboardInterrupt as error:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _tell(f"interrupted; go on with: ratchet resume {name}")
         sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(Exit.TERMINATED if isinstance(error, _Terminated) else Exit.INTERRUPTED)
+        terminated = isinstance(error, _Terminated)
+        _leave(name, Exit.TERMINATED if terminated else Exit.INTERRUPTED)
+
+
+def _leave(name: str, code: int) -> NoReturn:
+    # No stream's lock is asked for: the thread that hangs may hold it.
+    os.write(2, f"interrupted; go on with: ratchet resume {name}\n".encode())
+    os._exit(code)
 
 
 def _answer(value: Any) -> None:

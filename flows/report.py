@@ -255,7 +255,7 @@ def print_runs(store_root: Path, runs: list[Run], console: Console | None = None
     for run in runs:
         shown = show(run)
         table.add_row(
-            run.name,
+            Text(visible(run.name)),
             shown["state"],
             str(len(shown["iterations"])),
             percent(shown["test"]["base"]),

@@ -156,14 +156,11 @@ def open_session(config: RunConfig, run: Run, display: Display) -> Iterator[Sess
 
 @contextmanager
 def _engine(config: RunConfig, run: Run, logs: Path) -> Iterator[EngineClient]:
-    client = EngineClient(
+    with EngineClient(
         config.engine,
         config.prompt,
         log=logs / "engine.log",
         lora=config.trains_adapters,
         on_start=run.count_engine_start,
-    )
-    try:
+    ) as client:
         yield client
-    finally:
-        client.close()

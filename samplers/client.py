@@ -316,6 +316,8 @@ class EngineClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None:
+            self._discard()  # it has nothing to save, and may be in a step that takes minutes
         self.close()
 
 

@@ -163,3 +163,28 @@ def test_nothing_outlives_a_run_that_was_killed(folder: Path, training: Terminal
         assert time.monotonic() < deadline, [psutil.Process(p).cmdline() for p in ours(folder)]
         time.sleep(0.2)
     assert state(folder) == "interrupted at train"
+
+
+def test_an_interrupt_ends_also_what_does_not_end_in_time() -> None:
+    """Prefect's client, for one, asks a server that is gone for minutes."""
+    code = (
+        "import time\n"
+        "from flows.cli import _interruptible\n"
+        "with _interruptible('night'):\n"
+        "    try:\n"
+        "        print('begun', flush=True)\n"
+        "        time.sleep(60)\n"
+        "    finally:\n"
+        "        time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout
+    assert process.stdout.readline() == b"begun\n"
+    process.send_signal(signal.SIGINT)
+    try:
+        _, said = process.communicate(timeout=ALLOWED_SECONDS)
+    finally:
+        process.kill()
+    assert (process.returncode, said) == (130, b"interrupted; go on with: ratchet resume night\n")

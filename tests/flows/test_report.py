@@ -165,3 +165,12 @@ def test_what_could_not_be_graded_is_told_beside_the_mean() -> None:
     assert percent(measured) == "50.0 % [40.0, 60.0], 3 not graded"
     assert percent({**measured, "unscored": 0}) == "50.0 % [40.0, 60.0]"
     assert percent({**measured, "mean": None}) == "–, 3 not graded"
+
+
+def test_a_runs_folder_cannot_steer_the_terminal(run: Run) -> None:
+    named = "a\x1b]0;owned\x07[red]"
+    run.path.rename(run.path.with_name(named))
+    console = Console(width=150, highlight=False)
+    with console.capture() as captured:
+        print_runs(run.store.root, [Run(run.store, named)], console)
+    assert "a\\x1b]0;owned\\x07[red]" in captured.get()

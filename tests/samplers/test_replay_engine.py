@@ -194,6 +194,25 @@ def test_an_engine_that_takes_nothing_off_its_socket_is_killed(tmp_path: Path) -
     assert not is_running(process.pid)
 
 
+def test_an_interrupt_waits_for_no_step_of_the_engine(tmp_path: Path) -> None:
+    """It waited 20 s for an engine that was loading or in a long step."""
+    path = record(tmp_path / "r.jsonl", make_rows(1))
+    client = client_of(path, tmp_path)
+
+    def interrupted() -> None:
+        with client:
+            list(client.generate(make_policy(), SAMPLING, requests(1)))
+            assert client.pid
+            os.kill(client.pid, signal.SIGSTOP)
+            raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - begun < 15
+    assert client.pid is None
+
+
 def test_the_engine_ends_when_the_flow_is_killed(tmp_path: Path) -> None:
     path = record(tmp_path / "r.jsonl", make_rows(5))
     code = (
