@@ -8,11 +8,9 @@ was killed. This one is in a session of its own, and watches its parent, as the 
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import tomllib
 from contextlib import suppress
@@ -20,10 +18,11 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from ratchet.parent import end_with
+
 START_SECONDS = 180.0
 """It takes 15 to 30 s on two cores."""
 _END_SECONDS = 2.0
-_WATCH_SECONDS = 1.0
 _QUIET = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 
 
@@ -94,19 +93,10 @@ def _free_port() -> int:
     return port
 
 
-def _end_with(parent: int) -> None:
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_WATCH_SECONDS)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def main() -> None:
     """Serve Prefect's API at the port and end with the parent given on the command line."""
     port, parent = int(sys.argv[1]), int(sys.argv[2])
-    _end_with(parent)
+    end_with(parent)
     import uvicorn
 
     app = "prefect.server.api.server:create_app"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 from collections import deque
@@ -12,6 +13,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
+
+from ratchet.parent import end_with
 
 Key = TypeVar("Key")
 Batch = TypeVar("Batch")
@@ -99,15 +102,17 @@ class Crew(Generic[Batch, Result]):
             self._processes,
             get_context("spawn"),
             initializer=_begin,
-            initargs=(self._settings,),
+            initargs=(self._settings, os.getpid()),
         )
 
 
-def _begin(settings: Path) -> None:
+def _begin(settings: Path, parent: int) -> None:
     """In a new process: what was asked to be called there first.
 
-    A Ctrl-C on the terminal reaches this process too; it is the parent that ends the work.
+    A Ctrl-C on the terminal reaches this process too; it is the parent that ends the work. Of a
+    parent that was killed nothing tells it: it holds the other end of its queue itself.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with(parent)
     begin, arguments = pickle.loads(settings.read_bytes())
     begin(*arguments)

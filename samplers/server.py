@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import assert_never
 from ratchet.engine import Engine
 from ratchet.errors import InputError
 from ratchet.faults import crash_point
+from ratchet.parent import end_with
 from samplers.config import ReplayEngineConfig, TransformersEngineConfig, VllmEngineConfig
 from samplers.messages import (
     Add,
@@ -35,7 +35,6 @@ from samplers.messages import (
     ToEngine,
 )
 
-_WATCH_SECONDS = 0.5
 _ALIVE_SECONDS = 1.0
 
 
@@ -152,24 +151,6 @@ class Server:
             self._sender.alive()
 
 
-def _end_with(parent: int) -> None:
-    """End this process and its workers once the flow's process is gone.
-
-    The end of the socket's stream says so too, but not while one long step or load runs, nor when
-    a forked helper of the flow still holds its end. Linux's parent-death signal is no help: it
-    comes at the end of the thread that started us, and the flow's threads come and go.
-    """
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_WATCH_SECONDS)
-        if os.getpgrp() == os.getpid():
-            os.killpg(os.getpid(), signal.SIGKILL)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _has_workers(start: Start) -> bool:
     """Whether the engine has processes of its own, which it must end itself."""
     return isinstance(start.engine, VllmEngineConfig) and start.engine.tensor_parallel_size > 1
@@ -178,7 +159,7 @@ def _has_workers(start: Start) -> bool:
 def main() -> None:
     """Serve the flow at the other end of the socket given on the command line."""
     handle, parent = int(sys.argv[1]), int(sys.argv[2])
-    _end_with(parent)
+    end_with(parent)
     connection: Connection[FromEngine, ToEngine] = Connection(handle)
     try:
         start = connection.recv()
