@@ -10,12 +10,12 @@ from evals.config import EvalConfig
 from evals.summary import summarize
 from ratchet.answers import Grader
 from ratchet.config import identity_settings
-from ratchet.engine import PROMPT_TOO_LONG, Completer, Group, Output, Request
+from ratchet.engine import Completer, Group, Output, Request
 from ratchet.grading import GradingRules
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.policy import Policy
 from ratchet.progress import Progress, silent
-from ratchet.prompt_room import PromptRoom
+from ratchet.prompt_room import PromptRoom, too_long_in
 from ratchet.records import EvalRow, Problem
 from ratchet.sharding import Attempt, ShardPlan, fill_shards
 from ratchet.store import Workspace
@@ -76,8 +76,7 @@ def _answer(
     config: EvalConfig, inputs: EvalInputs, out: Workspace, plan: ShardPlan, attempt: Attempt
 ) -> None:
     sampling = config.sampling(derive_seed(out.spec.identity, plan.missing[0]))
-    before = (row for index in plan.finished for row in out.read_part(index, EvalRow))
-    too_long = sum(row.attempt == 0 and row.reason == PROMPT_TOO_LONG for row in before)
+    too_long = too_long_in(map(out.part_path, plan.finished), "reason")
     room = PromptRoom("eval", inputs.benchmark, config.max_too_long, len(plan.problems), too_long)
 
     def generate(requests: Iterable[Request]) -> Iterator[Group]:

@@ -5,7 +5,7 @@ Nothing is sampled, trained or fetched: it works without network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,9 @@ from flows.config import RunConfig, dump_config
 from flows.preflight import preflight
 from flows.sets_report import overlap_lines
 from ratchet.coverage import coverage_warnings
-from ratchet.disjoint import check_shared, find_shared, overlap_summary
 from ratchet.ledger import Run
 from ratchet.policy import base_policy
-from ratchet.sources import LoadedProblems, is_local, load_problems
+from ratchet.problem_set import ProblemSet
 from ratchet.sources.config import ProblemSource
 from ratchet.store import MANIFEST, Manifest, Store, load_manifest
 
@@ -42,20 +41,15 @@ def plan(config: RunConfig, store: Store | None, name: str) -> dict[str, Any]:
         InputError: where a run would be refused, as far as that can be told without network.
     """
     with _checked(store) as checked:
-        preflight(dump_config(config), name, checked, fetch=False)
-    problems = _problems(config)
-    overlap = _overlap(config, problems)
-    sizes = {
-        name: _size(source, problems.get(name), overlap.get(name))
-        for name, source in config.sources().items()
-    }
+        sets = preflight(dump_config(config), name, checked, fetch=False)
+    sizes = {name: _size(source, sets.get(name)) for name, source in config.sources().items()}
     return {
         "name": name,
         "model": _model(config),
         "engine": config.engine.kind,
         "problems": sizes,
-        "overlap": overlap,
-        "warnings": coverage_warnings({name: each.problems for name, each in problems.items()}),
+        "overlap": {name: each.overlap for name, each in sets.items() if each.overlap},
+        "warnings": coverage_warnings({name: each.problems for name, each in sets.items()}),
         "per_iteration": _per_iteration(config, sizes),
         "iterations": config.iterations,
         "patience": config.patience,
@@ -74,28 +68,7 @@ def _checked(store: Store | None) -> Iterator[Store]:
         yield Store(Path(folder))
 
 
-def _problems(config: RunConfig) -> dict[str, LoadedProblems]:
-    """The sets that can be read without network."""
-    sources = config.sources().items()
-    return {name: load_problems(source) for name, source in sources if is_local(source)}
-
-
-def _overlap(config: RunConfig, loaded: Mapping[str, LoadedProblems]) -> dict[str, Any]:
-    """What the sets share, of those that are here.
-
-    Raises:
-        InputError: where a run would be refused for it.
-    """
-    rules = config.problems.overlap_rules()
-    problems = {name: each.problems for name, each in loaded.items()}
-    shared = find_shared(problems, rules.threshold)
-    check_shared(shared, {name: len(each) for name, each in problems.items()}, rules)
-    return {name: overlap_summary(problems[name], pairs, rules) for name, pairs in shared.items()}
-
-
-def _size(
-    source: ProblemSource, loaded: LoadedProblems | None, overlap: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _size(source: ProblemSource, loaded: ProblemSet | None) -> dict[str, Any]:
     described: dict[str, Any] = {"kind": source.kind, "split": getattr(source, "split", None)}
     if loaded is None:
         return {
@@ -103,8 +76,7 @@ def _size(
             "count": getattr(source, "limit", None),
             "note": "fetched from the hub",
         }
-    count = overlap["problems"] if overlap else len(loaded.problems)
-    return {**described, "count": count, "skipped": dict(loaded.skipped)}
+    return {**described, "count": len(loaded.problems), "skipped": dict(loaded.skipped)}
 
 
 def _model(config: RunConfig) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from ratchet.ledger import Run
 from ratchet.policy import base_policy
 from ratchet.problem_set import ProblemSet, load_set
 from ratchet.sources import is_local
+from ratchet.sources.config import ProblemSource
 from ratchet.store import Store
 from samplers.config import engine_identity
 from trainers.config import GrpoConfig
@@ -27,20 +28,21 @@ from trainers.reward_config import CustomReward
 from trainers.reward_process import RewardProcess
 
 
-def problem_sets(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
+def problem_sets(config: RunConfig, store: Store, *, fetch: bool = True) -> dict[str, ProblemSet]:
     """All sets of a config by name: train, dev, test and the guards', loaded and disjoint.
 
-    A guard may share problems with dev or test, which train nothing, but not with train.
+    A guard may share problems with dev or test, which train nothing, but not with train. Without
+    `fetch` the sets that are not on this machine are missing, and compared with none.
 
     Raises:
         InputError: if a set can't be read, is empty, or shares more with another than it may.
     """
-    sets = {name: load_set(store, name, source) for name, source in config.sources().items()}
+    sets = _load(store, config.sources(), fetch=fetch)
     apart = keep_apart(store, sets, config.problems.overlap_rules())
-    return {**apart, **benchmarks(config, store)}
+    return {**apart, **benchmarks(config, store, fetch=fetch)}
 
 
-def benchmarks(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
+def benchmarks(config: RunConfig, store: Store, *, fetch: bool = True) -> dict[str, ProblemSet]:
     """What decontamination filters name beside dev, test and guards; train may overlap it."""
     sources = [
         source
@@ -48,12 +50,26 @@ def benchmarks(config: RunConfig, store: Store) -> dict[str, ProblemSet]:
         if isinstance(rule, DecontaminationConfig)
         for source in rule.benchmarks
     ]
-    names = [f"{BENCHMARK}{at}" for at in range(len(sources))]
-    return {name: load_set(store, name, s) for name, s in zip(names, sources, strict=True)}
+    named = {f"{BENCHMARK}{at}": source for at, source in enumerate(sources)}
+    return _load(store, named, fetch=fetch)
 
 
-def preflight(tables: dict[str, Any], name: str, store: Store, *, fetch: bool = True) -> None:
-    """Find what the user must mend before Prefect and the engine are started.
+def _load(
+    store: Store, sources: Mapping[str, ProblemSource], *, fetch: bool
+) -> dict[str, ProblemSet]:
+    sets: dict[str, ProblemSet] = {}
+
+    def load(name: str, source: ProblemSource) -> None:
+        sets[name] = load_set(store, name, source)
+
+    _all([partial(load, *named) for named in sources.items() if fetch or is_local(named[1])])
+    return sets
+
+
+def preflight(
+    tables: dict[str, Any], name: str, store: Store, *, fetch: bool = True
+) -> dict[str, ProblemSet]:
+    """Find what the user must mend before Prefect and the engine are started; the sets, loaded.
 
     Raises:
         InputError: with all that was seen, why it can't work and what to do.
@@ -69,11 +85,7 @@ def preflight(tables: dict[str, Any], name: str, store: Store, *, fetch: bool = 
             *(partial(check_environment, trainer) for _, trainer in config.all_trainers()),
         ]
     )
-    if fetch or all(map(is_local, config.sources().values())):
-        problem_sets(config, store)
-    else:
-        here = {set_: source for set_, source in config.sources().items() if is_local(source)}
-        _all([partial(load_set, store, set_, source) for set_, source in here.items()])
+    return problem_sets(config, store, fetch=fetch)
 
 
 def _all(checks: Iterable[Callable[[], object]]) -> None:

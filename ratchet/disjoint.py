@@ -52,18 +52,7 @@ Find = Callable[[str, str], Iterable[Overlap]]
 """The overlaps of two sets, by their names."""
 
 
-def find_shared(
-    problems: Mapping[str, Sequence[Problem]], threshold: float
-) -> dict[str, list[Shared]]:
-    """What each set that has to give way shares with others, by its name; sets may be missing."""
-
-    def find(name: str, holder: str) -> list[Overlap]:
-        return find_overlaps(problems[name], problems[holder], threshold=threshold)
-
-    return _shared(problems, find)
-
-
-def check_shared(
+def _check_shared(
     shared: Mapping[str, Sequence[Shared]], sizes: Mapping[str, int], rules: OverlapRules
 ) -> None:
     """Stop before a token is spent where the rules want it.
@@ -88,25 +77,25 @@ def keep_apart(
 ) -> dict[str, ProblemSet]:
     """The sets without what they share; a set that shares nothing stays the artifact it was.
 
-    Under `allow` the problems stay, and what is shared is still listed. Sets of the same content
-    are compared once.
+    Those that are missing are compared with none. Under `allow` the problems stay, and what is
+    shared is still listed. Sets of the same content are compared once.
 
     Raises:
-        InputError: as `check_shared`.
+        InputError: with examples, if sets share anything under `stop`, or more than may be dropped.
     """
 
     def find(name: str, holder: str) -> list[Overlap]:
         return _overlaps(store, sets[name], sets[holder], rules.threshold)
 
     shared = _shared(sets, find)
-    check_shared(shared, {name: len(each.problems) for name, each in sets.items()}, rules)
+    _check_shared(shared, {name: len(each.problems) for name, each in sets.items()}, rules)
     return {
         name: _apart(store, sets, name, shared[name], rules) if shared.get(name) else each
         for name, each in sets.items()
     }
 
 
-def overlap_summary(
+def _summary(
     problems: Sequence[Problem], shared: Sequence[Shared], rules: OverlapRules
 ) -> dict[str, Any]:
     """What a manifest and a plan say of one set: counts, and every pair."""
@@ -195,10 +184,12 @@ def _apart(
 
     def make(out: Workspace) -> dict[str, Any]:
         write_problems(out, kept)
-        return overlap_summary(own.problems, shared, rules)
+        return _summary(own.problems, shared, rules)
 
     artifact, _ = store.build(spec, make)
-    return ProblemSet(name=name, artifact=artifact, problems=tuple(kept), rules=own.rules)
+    return ProblemSet(
+        name=name, artifact=artifact, problems=tuple(kept), rules=own.rules, skipped=own.skipped
+    )
 
 
 def _overlaps(store: Store, a: ProblemSet, b: ProblemSet, threshold: float) -> list[Overlap]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ratchet.answers import Grader
@@ -29,6 +30,8 @@ class ProblemSet:
     artifact: Artifact
     problems: tuple[Problem, ...]
     rules: GradingRules
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Rows of the source that are no problem, and problems that can't be graded, by reason."""
 
     @property
     def fingerprint(self) -> str:
@@ -36,7 +39,7 @@ class ProblemSet:
 
     @property
     def overlap(self) -> dict[str, Any] | None:
-        """What it shared with other sets (`ratchet.disjoint.overlap_summary`); None for nothing."""
+        """What it shared with other sets (as `ratchet.disjoint` sums it up); None for nothing."""
         return self.artifact.metrics if "overlaps" in self.artifact.metrics else None
 
     def by_id(self) -> dict[str, Problem]:
@@ -94,4 +97,5 @@ def load_set(store: Store, name: str, source: ProblemSource) -> ProblemSet:
         artifact=artifact,
         problems=tuple(artifact.rows(Problem)),
         rules=GradingRules.of(source),
+        skipped=Counter(artifact.metrics["skipped"]) + Counter(artifact.metrics["set_aside"]),
     )

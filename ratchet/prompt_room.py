@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from ratchet.engine import PROMPT_TOO_LONG, Group
 from ratchet.errors import InputError
+
+
+def too_long_in(parts: Iterable[Path], column: str) -> int:
+    """The prompts that finished parts found too long, by the column that says so; reads no text."""
+    return sum(
+        (row["attempt"], row[column]) == (0, PROMPT_TOO_LONG)
+        for part in parts
+        for row in pq.read_table(part, columns=["attempt", column]).to_pylist()
+    )
 
 
 @dataclass

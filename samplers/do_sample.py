@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ratchet.config import identity_settings
-from ratchet.engine import PROMPT_TOO_LONG, Completer, Group, Request
+from ratchet.engine import Completer, Group, Request
 from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.policy import Policy
 from ratchet.progress import Progress, silent
-from ratchet.prompt_room import PromptRoom
+from ratchet.prompt_room import PromptRoom, too_long_in
 from ratchet.prompts import PromptConfig
 from ratchet.records import Completion, Problem
 from ratchet.sharding import Attempt, ShardPlan, fill_shards
@@ -96,8 +96,7 @@ def _sample(
     attempt: Attempt,
 ) -> None:
     sampling = config.sampling(derive_seed(out.spec.identity, plan.missing[0]))
-    before = (row for index in plan.finished for row in out.read_part(index, Completion))
-    too_long = sum(row.attempt == 0 and row.error == PROMPT_TOO_LONG for row in before)
+    too_long = too_long_in(map(out.part_path, plan.finished), "error")
     room = PromptRoom("sampler", "train", config.max_too_long, len(plan.problems), too_long)
 
     def generate(requests: Iterable[Request]) -> Iterator[Group]:
