@@ -7,6 +7,7 @@ over problems. Guards: a non-inferiority test with a margin. All tests are one-s
 A completion without a verdict counts against the candidate: as wrong where it is its own, as right
 where it is the incumbent's. So a candidate gains nothing by answers that cannot be graded, and
 where there are too many there is no decision (docs/decisions/0013-unscored-against-candidate.md).
+A problem whose prompt had no room in the engine was put to neither, and is left out of the pairs.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ratchet.progress import Progress, silent
 from ratchet.records import EvalRow, to_table
 from ratchet.store import Artifact, Workspace
 
-VERSION = 3
+VERSION = 4
 EXAMPLES = "side_by_side.parquet"
 
 
@@ -49,7 +50,8 @@ class Decision:
     """Whether the candidate becomes the incumbent, and the numbers behind it.
 
     `difference` is the candidate's mean minus the incumbent's over the paired problems, with what
-    has no verdict counted against the candidate; `unscored_...` counts those completions.
+    has no verdict counted against the candidate; `unscored_...` counts those completions, and
+    `left_out` the problems that neither side was asked.
     """
 
     promoted: bool
@@ -61,6 +63,7 @@ class Decision:
     pairs: int = 0
     unscored_incumbent: int = 0
     unscored_candidate: int = 0
+    left_out: int = 0
     difference: float | None = None
 
 
@@ -91,16 +94,6 @@ class Unscored:
                 )
         return None
 
-    @property
-    def note(self) -> str:
-        """What of a decision's reason tells of them."""
-        if not self.incumbent + self.candidate:
-            return ""
-        return (
-            f"; without a verdict and counted against the candidate: {self.candidate} of its "
-            f"completions, {self.incumbent} of the incumbent's"
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
@@ -110,6 +103,7 @@ class Pairs:
     incumbent: tuple[float, ...]
     candidate: tuple[float, ...]
     unscored: Unscored = Unscored()
+    left_out: int = 0
 
     @property
     def gained(self) -> int:
@@ -127,6 +121,20 @@ class Pairs:
     def binary(self) -> bool:
         return all(value in (0.0, 1.0) for value in (*self.incumbent, *self.candidate))
 
+    @property
+    def note(self) -> str:
+        """What of a decision's reason tells of what was not compared."""
+        told = ""
+        if self.unscored.incumbent + self.unscored.candidate:
+            told += (
+                "; without a verdict and counted against the candidate: "
+                f"{self.unscored.candidate} of its completions, {self.unscored.incumbent} of the "
+                "incumbent's"
+            )
+        if self.left_out:
+            told += f"; left out: {self.left_out} problems whose prompts have no room in the engine"
+        return told
+
     def numbers(self) -> dict[str, Any]:
         """The fields of a `Decision` that need no test."""
         return {
@@ -135,13 +143,23 @@ class Pairs:
             "pairs": len(self.ids),
             "unscored_incumbent": self.unscored.incumbent,
             "unscored_candidate": self.unscored.candidate,
+            "left_out": self.left_out,
             "difference": self.difference,
         }
 
 
 def pair(incumbent: Mapping[str, ProblemCount], candidate: Mapping[str, ProblemCount]) -> Pairs:
-    """Pair two evaluations of one benchmark by problem_id."""
-    ids = tuple(sorted(candidate))
+    """Pair two evaluations of one benchmark by problem_id.
+
+    Raises:
+        ValueError: if they are of different problems.
+    """
+    if incumbent.keys() != candidate.keys():
+        raise ValueError(
+            f"{len(incumbent.keys() ^ candidate.keys())} problems were answered by one side alone; "
+            "only evaluations of the same problems can be paired"
+        )
+    ids = tuple(i for i in sorted(candidate) if incumbent[i].was_asked or candidate[i].was_asked)
     return Pairs(
         ids,
         tuple(incumbent[i].highest for i in ids),
@@ -151,6 +169,7 @@ def pair(incumbent: Mapping[str, ProblemCount], candidate: Mapping[str, ProblemC
             sum(candidate[i].unscored for i in ids),
             sum(candidate[i].attempts for i in ids),
         ),
+        left_out=len(candidate) - len(ids),
     )
 
 
@@ -167,7 +186,7 @@ def decide(config: GateConfig, pairs: Pairs) -> Decision:
     else:
         p = paired_bootstrap(pairs.candidate, pairs.incumbent, seed=0).p_value
         label = f"paired bootstrap, {100 * pairs.difference:+.1f} points"
-    reason = f"p={p:.2g} ({label}){pairs.unscored.note}"
+    reason = f"p={p:.2g} ({label}){pairs.note}"
     return Decision(promoted=p < config.alpha, reason=reason, test=test, p=p, **pairs.numbers())
 
 
@@ -181,7 +200,7 @@ def check_guard(name: str, config: GuardConfig, gate: GateConfig, pairs: Pairs) 
     p = non_inferiority_p(pairs.candidate, pairs.incumbent, config.margin, seed=0)
     reason = (
         f"guard {name}: {100 * pairs.difference:+.1f} points, "
-        f"p={p:.2g} for a loss under {100 * config.margin:g}{pairs.unscored.note}"
+        f"p={p:.2g} for a loss under {100 * config.margin:g}{pairs.note}"
     )
     return Decision(
         promoted=p < config.alpha,

@@ -7,18 +7,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ratchet.engine import PROMPT_TOO_LONG
 from ratchet.metrics import Interval, bootstrap_interval, wilson_interval
 from ratchet.records import EvalRow
 
 
 @dataclass
 class ProblemCount:
-    """One problem's attempts: how many there are, have a verdict, and are right."""
+    """One problem's attempts: how many there are, have a verdict, and are right.
+
+    `too_long` of them were never drawn, as the engine had no room for the prompt.
+    """
 
     level: int | None = None
     attempts: int = 0
     scored: int = 0
     correct: int = 0
+    too_long: int = 0
+
+    @property
+    def was_asked(self) -> bool:
+        return self.too_long < self.attempts
 
     @property
     def unscored(self) -> int:
@@ -53,6 +62,7 @@ class Tally:
         self.finish_reasons[row.finish_reason] += 1
         problem = self.problems.setdefault(row.problem_id, ProblemCount(row.level))
         problem.attempts += 1
+        problem.too_long += row.reason == PROMPT_TOO_LONG
         if row.correct is None:
             self.unscored += 1
         else:

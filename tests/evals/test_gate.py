@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from evals.config import EvalConfig, GateConfig, GuardConfig
 from evals.gate import Pairs, Unscored, check_guard, decide, pair
 from evals.summary import summarize, tally
+from ratchet.engine import PROMPT_TOO_LONG
 from ratchet.records import EvalRow
 
 
@@ -145,3 +147,24 @@ def test_an_empty_benchmark_has_no_mean() -> None:
 def test_greedy_with_several_completions_is_a_config_error() -> None:
     with pytest.raises(ValueError, match="temperature=0 makes all 4"):
         EvalConfig(group_size=4)
+
+
+@pytest.mark.parametrize("refused", [0, 10, 500])
+def test_a_problem_that_neither_side_was_asked_is_left_out(refused: int) -> None:
+    before = [make_row(f"p{i}", i >= 20) for i in range(1000)]
+    after = [make_row(f"p{i}", True) for i in range(1000)]
+    too_long = [replace(make_row(f"long{i}", None), reason=PROMPT_TOO_LONG) for i in range(refused)]
+    pairs = pair(*(tally(rows + too_long).problems for rows in (before, after)))
+    decision = decide(GateConfig(), pairs)
+    assert (decision.gained, decision.lost, decision.pairs) == (20, 0, 1000)
+    assert (decision.promoted, decision.p) == (True, 0.5**20)
+    assert decision.left_out == refused
+    assert ("left out" in decision.reason) == bool(refused)
+    held = check_guard("g", GuardConfig(), GateConfig(), pairs)
+    assert (held.promoted, held.left_out) == (True, refused)
+
+
+def test_evaluations_of_different_problems_are_not_paired() -> None:
+    before, after = (tally([make_row(i, True)]).problems for i in ("p0", "p1"))
+    with pytest.raises(ValueError, match="2 problems were answered by one side alone"):
+        pair(before, after)
