@@ -14,7 +14,9 @@ from ratchet.store import Manifest
 from ratchet.visible import visible
 
 _ESTIMATED_FROM = 0.02
-"""Share of a stage that must be done after the first report before the rest is estimated."""
+_ESTIMATED_REPORTS = 8
+"""What must be done after the first report before the rest is estimated: a share of the stage, and
+as many groups or steps as even out one long text."""
 _LINE_EVERY = 10.0
 """Seconds between two plain lines of one stage."""
 
@@ -77,9 +79,13 @@ class StageDisplay:
         """By the pace since the first report: until then a model was loaded, a long text drawn."""
         assert self._first
         began, done = self._first
-        if step.done >= step.total or step.done - done < _ESTIMATED_FROM * step.total:
+        if step.done >= step.total or step.done - done < self._sound_from(step.total):
             return None
         return (now - began) * (step.total - step.done) / (step.done - done)
+
+    @staticmethod
+    def _sound_from(total: int) -> float:
+        return max(_ESTIMATED_FROM * total, _ESTIMATED_REPORTS)
 
     def waiting(self) -> None:
         self._show(None, "another process makes this artifact; waiting for it")

@@ -20,6 +20,17 @@ def test_the_rest_is_estimated_by_the_pace_since_the_first_report(
     assert shown[2].endswith("90 s left")
 
 
+def test_one_long_text_in_a_short_stage_makes_no_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    shown: list[str] = []
+    stage = StageDisplay("sample", lambda _, words: shown.append(words))
+    for at, done in ((1.0, 1), (12.0, 2), (14.0, 17)):  # seen with a real model: 256 s, then 11 s
+        now[0] = at
+        stage.progress(Step(done, 24))
+    assert ["left" in words for words in shown] == [False, False, True]
+
+
 def test_a_line_cannot_steer_the_terminal() -> None:
     console = Console(force_terminal=True, width=80, highlight=False)
     with console.capture() as captured:
