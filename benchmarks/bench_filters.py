@@ -26,15 +26,15 @@ from pydantic import TypeAdapter
 from benchmarks.rounds import rounds
 from filters import stage
 from filters.config import FilterConfig
-from ratchet.answers import Grader
-from ratchet.grading import GradingRules
-from ratchet.identity import ArtifactSpec
-from ratchet.problem_set import ProblemSet, load_set
+from ratchet.problems.arithmetic import generate
+from ratchet.problems.config import ArithmeticSource
+from ratchet.problems.grading import GradingRules
+from ratchet.problems.sets import ProblemSet, load_set
 from ratchet.progress import Step
 from ratchet.records import Completion, Problem
-from ratchet.sources.arithmetic import generate
-from ratchet.sources.config import ArithmeticSource
-from ratchet.store import Artifact, Store, Workspace
+from ratchet.store.artifacts import Artifact, Store, Workspace
+from ratchet.store.identity import ArtifactSpec
+from ratchet.verifier.grader import Grader
 
 COMPLETIONS = 50_000
 ROUNDS = 3

@@ -18,13 +18,13 @@ from filters import selection
 from filters import stage as filter_stage
 from filters.orm import OrmConfig
 from filters.select_config import SftSelection
-from ratchet.answers import Grader
-from ratchet.engine import Group, Output, Request, Sampling
-from ratchet.grading import GradingRules
+from ratchet.generation.engine import Group, Output, Request, Sampling
+from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
-from ratchet.prompts import PromptConfig
+from ratchet.problems.grading import GradingRules
 from ratchet.records import Problem
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
+from ratchet.verifier.grader import Grader
 from samplers import do_sample
 from samplers.config import DoSampleConfig, TransformersEngineConfig
 

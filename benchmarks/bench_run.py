@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ratchet.ledger import Run
-from ratchet.store import MANIFEST, Store, load_manifest
+from ratchet.store.artifacts import MANIFEST, Store, load_manifest
+from ratchet.store.ledger import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "demo.toml"

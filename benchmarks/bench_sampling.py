@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import ModelConfig, base_policy
-from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
+from ratchet.problems.arithmetic import generate
 from ratchet.records import Problem
-from ratchet.sources.arithmetic import generate
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
 from samplers import do_sample
 from samplers.client import EngineClient, engine_environment
 from samplers.config import DoSampleConfig, VllmEngineConfig

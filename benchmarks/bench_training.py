@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ratchet.identity import ArtifactSpec
+from ratchet.generation.prompts import PromptConfig, render_prompt
 from ratchet.policy import ModelConfig, base_policy
-from ratchet.prompts import PromptConfig, render_prompt
+from ratchet.problems.arithmetic import generate
 from ratchet.records import SftRow
-from ratchet.sources.arithmetic import generate
-from ratchet.store import Artifact, Store, Workspace
+from ratchet.store.artifacts import Artifact, Store, Workspace
+from ratchet.store.identity import ArtifactSpec
 from trainers import stage
 from trainers.config import SftConfig
 from trainers.process import WarmWorker

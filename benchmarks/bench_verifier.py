@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.rounds import rounds
-from ratchet.answers import Grader, GradingTask
-from ratchet.verify import VerifyColumns, VerifySettings, verify_file
+from ratchet.verifier.file import VerifyColumns, VerifySettings, verify_file
+from ratchet.verifier.grader import Grader, GradingTask
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 PLAIN_SAMPLE = 1_000

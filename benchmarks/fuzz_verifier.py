@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from ratchet.answer_grades import FAILURES
-from ratchet.answers import Grade, Grader, GradingTask
+from ratchet.verifier.grader import Grade, Grader, GradingTask
+from ratchet.verifier.grades import FAILURES
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SECONDS = 30.0

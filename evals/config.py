@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ratchet.config import Config
-from ratchet.decoding import DecodingConfig
+from ratchet.generation.decoding import DecodingConfig
 
 
 class EvalConfig(DecodingConfig):

@@ -19,14 +19,14 @@ from typing import Any, ClassVar
 import pyarrow.parquet as pq
 
 from evals.config import GateConfig, GuardConfig
+from evals.metrics.paired_tests import mcnemar_exact, non_inferiority_p, paired_bootstrap
 from evals.side_by_side import SideBySideRow, side_by_side
 from evals.summary import ProblemCount, tally
 from ratchet.config import identity_settings
-from ratchet.identity import ArtifactSpec
-from ratchet.metrics import mcnemar_exact, non_inferiority_p, paired_bootstrap
 from ratchet.progress import Progress, silent
 from ratchet.records import EvalRow, to_table
-from ratchet.store import Artifact, Workspace
+from ratchet.store.artifacts import Artifact, Workspace
+from ratchet.store.identity import ArtifactSpec
 
 VERSION = 4
 EXAMPLES = "side_by_side.parquet"

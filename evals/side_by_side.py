@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ratchet.records import EvalRow
-from ratchet.store import Artifact
+from ratchet.store.artifacts import Artifact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,17 +8,17 @@ from typing import Any
 
 from evals.config import EvalConfig
 from evals.summary import summarize
-from ratchet.answers import Grader
 from ratchet.config import identity_settings
-from ratchet.engine import Completer, Group, Output, Request
-from ratchet.grading import GradingRules
-from ratchet.identity import ArtifactSpec, derive_seed
+from ratchet.generation.engine import Completer, Group, Output, Request
+from ratchet.generation.prompt_room import PromptRoom, too_long_in
+from ratchet.generation.shards import Attempt, ShardPlan, fill_shards
 from ratchet.policy import Policy
+from ratchet.problems.grading import GradingRules
 from ratchet.progress import Progress, silent
-from ratchet.prompt_room import PromptRoom, too_long_in
 from ratchet.records import EvalRow, Problem
-from ratchet.sharding import Attempt, ShardPlan, fill_shards
-from ratchet.store import Workspace
+from ratchet.store.artifacts import Workspace
+from ratchet.store.identity import ArtifactSpec, derive_seed
+from ratchet.verifier.grader import Grader
 
 VERSION = 2
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ratchet.engine import PROMPT_TOO_LONG
-from ratchet.metrics import Interval, bootstrap_interval, wilson_interval
+from evals.metrics.intervals import Interval, bootstrap_interval, wilson_interval
+from ratchet.generation.engine import PROMPT_TOO_LONG
 from ratchet.records import EvalRow
 
 

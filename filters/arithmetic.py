@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from filters.base import FilterBase, FilterContext, Mark, short_note
-from ratchet.equations import checkable, held_share
 from ratchet.records import Completion, Problem
+from ratchet.texts.equations.check import checkable, held_share
 
 
 class ArithmeticConfig(FilterBase):

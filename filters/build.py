@@ -18,8 +18,8 @@ from filters.length import Length, LengthConfig
 from filters.orm import OrmConfig
 from filters.repetition import Repetition, RepetitionConfig
 from ratchet.config import identity_settings
-from ratchet.decontaminate import MEASURE_VERSION
-from ratchet.shape import BOXES_VERSION
+from ratchet.texts.completion_shape import BOXES_VERSION
+from ratchet.texts.contamination import MEASURE_VERSION
 
 
 def build_filter(config: FilterConfig, context: FilterContext) -> Filter | None:  # noqa: C901

@@ -6,7 +6,7 @@ from inspect import isclass
 from typing import Annotated, Any, Literal, cast
 
 from filters.base import CompletionFilter, FilterBase, FilterContext, GroupFilter
-from ratchet import user_code
+from ratchet import dotted_path
 from ratchet.config import NotIdentity
 from ratchet.errors import InputError
 
@@ -17,9 +17,9 @@ class CustomConfig(FilterBase):
     """A class with a method `mark(problem, completion)` or `mark_group(group)`."""
 
     kind: Literal["custom"] = "custom"
-    path: user_code.DottedPath
+    path: dotted_path.DottedPath
     """`my_package.my_module:MyFilter`, found from the folder that Ratchet is started in."""
-    found_in: Annotated[str | None, NotIdentity()] = user_code.found_in_field()
+    found_in: Annotated[str | None, NotIdentity()] = dotted_path.found_in_field()
     """The folder that it was found in, for a resume from elsewhere; left out, the current one."""
     settings: dict[str, Any] = {}
     """Passed to the class by name."""
@@ -31,7 +31,7 @@ def load_custom(config: CustomConfig, _context: FilterContext) -> CompletionFilt
     Raises:
         InputError: if the class can't be found or built, or is no filter.
     """
-    made = user_code.load(config.path, _called(config), config.found_in)
+    made = dotted_path.load(config.path, _called(config), config.found_in)
     if not (isclass(made) and any(callable(getattr(made, name, None)) for name in _METHODS)):
         raise InputError(
             f"{_called(config)}: {config.path} is no class with a method mark(problem, completion) "
@@ -54,7 +54,7 @@ def source_digest(config: CustomConfig) -> str:
     Raises:
         InputError: if there is no such module.
     """
-    return user_code.digest(config.path, _called(config), config.found_in)
+    return dotted_path.digest(config.path, _called(config), config.found_in)
 
 
 def _called(config: CustomConfig) -> str:

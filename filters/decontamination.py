@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from filters.base import FilterBase, FilterContext, Group, Mark
-from ratchet.decontaminate import DEFAULT_NGRAM, DEFAULT_THRESHOLD, BenchmarkIndex, Match
 from ratchet.errors import InputError
+from ratchet.problems.config import ProblemSource
 from ratchet.records import Problem
-from ratchet.sources.config import ProblemSource
+from ratchet.texts.contamination import DEFAULT_NGRAM, DEFAULT_THRESHOLD, BenchmarkIndex, Match
 
 Text = Literal["problem", "completion"]
 BENCHMARK = "benchmark-"

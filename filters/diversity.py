@@ -25,7 +25,7 @@ from filters.near_duplicates import (
 )
 from filters.reasoning_paths import equation_repeats
 from ratchet.config import NotIdentity
-from ratchet.equations import signature
+from ratchet.texts.equations.check import signature
 
 Measure = Literal["text", "equations", "near", "embedding"]
 

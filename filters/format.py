@@ -8,9 +8,9 @@ import regex
 from pydantic import Field, field_validator
 
 from filters.base import FilterBase, FilterContext, Mark
-from ratchet.answer_extraction import AnswerFormat
 from ratchet.records import Completion, FinishReason, Problem
-from ratchet.shape import Shape, compiled, shape_fault
+from ratchet.texts.completion_shape import Shape, compiled, shape_fault
+from ratchet.verifier.find.extraction import AnswerFormat
 
 
 class FormatConfig(FilterBase):

@@ -7,15 +7,20 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from filters.base import UNSCORED, FilterBase, FilterContext, Mark, short_note
-from ratchet.language import (
+from ratchet.records import Completion, Problem
+from ratchet.texts.language.judge import (
     DEFAULT_MIN_CONFIDENCE,
     DEFAULT_MIN_LETTERS,
     LanguageJudge,
     LanguageReading,
     WantedLanguages,
 )
-from ratchet.records import Completion, Problem
-from ratchet.scripts import OWN_LANGUAGE, LanguageSetting, require_language, script_of
+from ratchet.texts.language.writing_systems import (
+    OWN_LANGUAGE,
+    LanguageSetting,
+    require_language,
+    script_of,
+)
 
 
 class LanguageConfig(FilterBase):

@@ -21,7 +21,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from ratchet.plain_words import fold
+from ratchet.texts.plain_words import fold
 
 MAX_READ = 200_000
 """Characters of a text that are compared."""

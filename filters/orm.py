@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from filters.base import FilterBase, Group, Mark
-from ratchet.answer_audit import Audit
-from ratchet.answers import Grade, Grader
-from ratchet.grading import GradingRules
+from ratchet.problems.grading import GradingRules
 from ratchet.records import Problem
+from ratchet.verifier.audit import Audit
+from ratchet.verifier.grader import Grade, Grader
 
 
 class OrmConfig(FilterBase):

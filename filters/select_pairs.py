@@ -17,8 +17,8 @@ from typing import Literal
 from filters.difficulty import pass_rate
 from filters.select_config import DpoSelection, GrpoSelection
 from filters.select_group import Fate, JudgedGroup, same_text, unique_texts, worth_learning
-from ratchet.identity import derive_seed
 from ratchet.records import Completion, DpoRow, GrpoRow
+from ratchet.store.identity import derive_seed
 
 GroupOutcome = Literal["paired", "nothing_accepted", "only_cut", "nothing_wrong", "no_rewards"]
 Pair = tuple[Completion, Completion]

@@ -19,8 +19,8 @@ from filters.select_group import (
     worth_learning,
 )
 from filters.targets import Supply
-from ratchet.identity import derive_seed
 from ratchet.records import Completion, Problem, SftRow
+from ratchet.store.identity import derive_seed
 
 GIVEN_SOLUTION = -1
 """The `attempt` of a row that is the problem's given solution."""

@@ -27,10 +27,10 @@ from filters.select_sft import select_sft, solution_ids, solution_row, supply_of
 from filters.stage import groups_of
 from filters.targets import plan_targets
 from ratchet.config import identity_settings
-from ratchet.identity import ArtifactSpec, derive_seed
 from ratchet.progress import Progress, Step, silent
 from ratchet.records import Completion, DpoRow, GrpoRow, Problem, SftRow, Verdict
-from ratchet.store import Artifact, Workspace
+from ratchet.store.artifacts import Artifact, Workspace
+from ratchet.store.identity import ArtifactSpec, derive_seed
 
 VERSION = 3
 _PROMPTS_TOLD = 8

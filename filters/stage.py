@@ -44,14 +44,14 @@ from filters.judging import (
 )
 from filters.length import LengthConfig
 from filters.orm import Orm, OrmConfig
-from ratchet.answers import Grader
-from ratchet.crew import Crew
-from ratchet.grading import GradingRules
-from ratchet.identity import ArtifactSpec
-from ratchet.problem_set import ProblemSet
+from ratchet.problems.grading import GradingRules
+from ratchet.problems.sets import ProblemSet
+from ratchet.processes.pool import Crew
 from ratchet.progress import Progress, Step, silent
 from ratchet.records import Completion, Problem, Verdict, from_table, schema_of
-from ratchet.store import Artifact, Workspace
+from ratchet.store.artifacts import Artifact, Workspace
+from ratchet.store.identity import ArtifactSpec
+from ratchet.verifier.grader import Grader
 
 VERSION = 2
 CREW_FROM = 20_000

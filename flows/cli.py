@@ -153,8 +153,8 @@ def _work(
 ) -> None:
     """Check the input, run the flow, print the run, and leave with its exit code."""
     from flows.preflight import preflight
-    from ratchet.ledger import Run, check_run_name
-    from ratchet.store import Store
+    from ratchet.store.artifacts import Store
+    from ratchet.store.ledger import Run, check_run_name
 
     check_run_name(name)
     Run(Store(store), name).check_free()
@@ -199,8 +199,8 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was stopped, or do it again from an iteration and stage."""
-    from ratchet.ledger import STAGES, Run, redo_from
-    from ratchet.store import Store
+    from ratchet.store.artifacts import Store
+    from ratchet.store.ledger import STAGES, Run, redo_from
 
     found = Run.open(Store(store), name)
     if from_iteration is None and from_stage is not None:
@@ -217,8 +217,8 @@ def resume(
 def runs(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
     """List the runs of the store."""
     from flows.report import print_runs, show
-    from ratchet.ledger import list_runs
-    from ratchet.store import Store
+    from ratchet.store.artifacts import Store
+    from ratchet.store.ledger import list_runs
 
     found = list_runs(Store(store))
     if not store.exists():
@@ -231,8 +231,8 @@ def show(name: RunArgument, store: StoreOption = _STORE, as_json: JsonOption = F
     """Show one run: its iterations, decisions and test result."""
     from flows.report import print_run
     from flows.report import show as shown_run
-    from ratchet.ledger import Run
-    from ratchet.store import Store
+    from ratchet.store.artifacts import Store
+    from ratchet.store.ledger import Run
 
     shown = shown_run(Run.open(Store(store), name))
     _answer(shown) if as_json else print_run(shown)
@@ -249,8 +249,8 @@ def why(
     """Tell one problem's story: its completions, why each was accepted or not, what was trained."""
     from flows.why import describe
     from flows.why import why as tell
-    from ratchet.ledger import Run
-    from ratchet.store import Store
+    from ratchet.store.artifacts import Store
+    from ratchet.store.ledger import Run
 
     story = tell(Run.open(Store(store), name), problem_id)
     _answer(story) if as_json else _say(describe(story, full=full))
@@ -269,8 +269,8 @@ def rescore(
     """Judge a run's completions by other filters or selection; nothing is sampled again."""
     from flows.rescore import changed_config, describe
     from flows.rescore import rescore as judge_again
-    from ratchet.ledger import Run
-    from ratchet.store import Store
+    from ratchet.store.artifacts import Store
+    from ratchet.store.ledger import Run
 
     found = Run.open(Store(store), name)
     rescored = judge_again(found, changed_config(found, settings or [], config))
@@ -296,8 +296,8 @@ def export(
     """Write a checkpoint that transformers and vLLM load, with a model card."""
     from flows.export import Wanted
     from flows.export import export as write_checkpoint
-    from ratchet.ledger import Run
-    from ratchet.store import Store
+    from ratchet.store.artifacts import Store
+    from ratchet.store.ledger import Run
 
     found = Run.open(Store(store), name)
     written = write_checkpoint(found, Wanted(out, iteration, adapter, dtype))
@@ -316,7 +316,7 @@ def plan(
     from flows.config import load_config
     from flows.plan import describe
     from flows.plan import plan as make_plan
-    from ratchet.store import Store
+    from ratchet.store.artifacts import Store
 
     parsed = load_config(config, settings or [])
     known = Store(store) if store.exists() else None

@@ -17,11 +17,11 @@ from filters.select_config import DpoSelection, GrpoSelection, SelectionConfig, 
 from filters.selection import check_selection
 from ratchet.config import Config, NotIdentity, apply_overrides, of_form, parse_config, read_toml
 from ratchet.config_errors import Fault, Faults, Place, refuse
-from ratchet.disjoint import OnOverlap, OverlapRules
-from ratchet.ledger import check_run_name
+from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import ModelConfig
-from ratchet.prompts import PromptConfig
-from ratchet.sources.config import ProblemSource
+from ratchet.problems.config import ProblemSource
+from ratchet.problems.disjoint import OnOverlap, OverlapRules
+from ratchet.store.ledger import check_run_name
 from samplers.config import EngineConfig, SamplerConfig, VllmEngineConfig, check_params
 from trainers.config import LoraConfig, TrainerConfig, at_iteration
 

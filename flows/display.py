@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ratchet.progress import Step
-from ratchet.store import Manifest
+from ratchet.store.artifacts import Manifest
 from ratchet.visible import visible
 
 _ESTIMATED_FROM = 0.02

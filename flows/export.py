@@ -11,8 +11,8 @@ from flows.config import stored_config
 from flows.lineage import choose
 from flows.model_card import model_card
 from ratchet.errors import InputError
-from ratchet.ledger import Run
 from ratchet.policy import Policy
+from ratchet.store.ledger import Run
 from trainers.export import ExportJob, write_checkpoint
 
 DTYPES = ("bfloat16", "float16", "float32")

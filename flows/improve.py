@@ -12,8 +12,8 @@ from flows.display import Display
 from flows.publish import publish_iteration, publish_outcome
 from flows.session import Session, Standing, open_session
 from flows.stage_inputs import Sets
-from ratchet.ledger import Place, Run, redo_from
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
+from ratchet.store.ledger import Place, Run, redo_from
 
 
 @flow(name="ratchet", flow_run_name="{name}", persist_result=False)

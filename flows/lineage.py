@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from flows.config import RunConfig
 from ratchet.errors import InputError
-from ratchet.ledger import Entry, Place, Run, reached_iterations
 from ratchet.policy import Policy, base_policy
-from ratchet.store import Artifact
+from ratchet.store.artifacts import Artifact
+from ratchet.store.ledger import Entry, Place, Run, reached_iterations
 from trainers import stage as train_stage
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from flows.config import RunConfig
 from flows.report import percent, show
 from flows.sets_report import overlap_lines
-from ratchet.ledger import Run
 from ratchet.policy import Policy
 from ratchet.secrets import shown as presentable
 from ratchet.secrets import shown_path
+from ratchet.store.ledger import Run
 
 
 def model_card(run: Run, config: RunConfig, policy: Policy) -> str:

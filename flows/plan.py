@@ -16,12 +16,12 @@ from filters.selection import rows_per_problem
 from flows.config import RunConfig, dump_config
 from flows.preflight import preflight
 from flows.sets_report import overlap_lines
-from ratchet.coverage import coverage_warnings
-from ratchet.ledger import Run
 from ratchet.policy import base_policy
-from ratchet.problem_set import ProblemSet
-from ratchet.sources.config import ProblemSource
-from ratchet.store import MANIFEST, Manifest, Store, load_manifest
+from ratchet.problems.config import ProblemSource
+from ratchet.problems.coverage import coverage_warnings
+from ratchet.problems.sets import ProblemSet
+from ratchet.store.artifacts import MANIFEST, Manifest, Store, load_manifest
+from ratchet.store.ledger import Run
 
 
 @dataclass(frozen=True)

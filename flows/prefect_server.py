@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from ratchet.parent import end_with
+from ratchet.processes.parent import end_with
 
 START_SECONDS = 180.0
 """It takes 15 to 30 s on two cores."""

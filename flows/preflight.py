@@ -13,14 +13,14 @@ from filters.custom import CustomConfig, load_custom
 from filters.decontamination import BENCHMARK, DecontaminationConfig
 from flows.config import RunConfig, stored_config
 from flows.engine_check import check_engine
-from ratchet.disjoint import keep_apart
 from ratchet.errors import InputError
-from ratchet.ledger import Run
 from ratchet.policy import base_policy
-from ratchet.problem_set import ProblemSet, load_set
-from ratchet.sources import is_local
-from ratchet.sources.config import ProblemSource
-from ratchet.store import Store
+from ratchet.problems.config import ProblemSource
+from ratchet.problems.disjoint import keep_apart
+from ratchet.problems.load import is_local
+from ratchet.problems.sets import ProblemSet, load_set
+from ratchet.store.artifacts import Store
+from ratchet.store.ledger import Run
 from samplers.config import engine_identity
 from trainers.config import GrpoConfig
 from trainers.environment import check_environment

@@ -14,8 +14,8 @@ from rich.text import Text
 from flows.config import stored_config
 from flows.funnel_report import funnel_lines, verifier_audit
 from flows.sets_report import overlap_lines, shown_overlaps
-from ratchet.ledger import Entry, Place, Run, reached_iterations
-from ratchet.store import MANIFEST, Manifest, Store, load_manifest
+from ratchet.store.artifacts import MANIFEST, Manifest, Store, load_manifest
+from ratchet.store.ledger import Entry, Place, Run, reached_iterations
 from ratchet.visible import visible
 
 _TABLE_WIDTH = 132

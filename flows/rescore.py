@@ -19,13 +19,13 @@ from flows.funnel_report import counted
 from flows.lineage import artifact_of
 from flows.preflight import benchmarks, problem_sets
 from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
-from ratchet.answers import Grader
 from ratchet.config import apply_overrides, read_toml
 from ratchet.errors import InputError
-from ratchet.ledger import Entry, Place, Run
-from ratchet.problem_set import ProblemSet, load_set
+from ratchet.problems.sets import ProblemSet, load_set
 from ratchet.records import DpoRow, GrpoRow, SftRow
-from ratchet.store import Artifact
+from ratchet.store.artifacts import Artifact
+from ratchet.store.ledger import Entry, Place, Run
+from ratchet.verifier.grader import Grader
 
 _CHANGEABLE = ("filters", "selection")
 _RULES = ("answer_format", "policy")

@@ -16,14 +16,14 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from flows.config import RunConfig
 from flows.display import Display
-from ratchet.answers import Grader
 from ratchet.config import identity_settings
-from ratchet.engine import EngineDied
-from ratchet.faults import crash_scope
-from ratchet.identity import ArtifactSpec
-from ratchet.ledger import Entry, Place, Run
+from ratchet.generation.engine import EngineDied
 from ratchet.policy import Policy, base_policy
-from ratchet.store import Artifact, Workspace
+from ratchet.store.artifacts import Artifact, Workspace
+from ratchet.store.crash_points import crash_scope
+from ratchet.store.identity import ArtifactSpec
+from ratchet.store.ledger import Entry, Place, Run
+from ratchet.verifier.grader import Grader
 from samplers.client import EngineClient
 from samplers.config import engine_identity
 from trainers.process import TrainerDied, WarmWorker

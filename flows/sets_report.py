@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ratchet.coverage import coverage_warnings
-from ratchet.ledger import Entry
-from ratchet.problem_set import ProblemSet
-from ratchet.store import Manifest
+from ratchet.problems.coverage import coverage_warnings
+from ratchet.problems.sets import ProblemSet
+from ratchet.store.artifacts import Manifest
+from ratchet.store.ledger import Entry
 
 STAGE = "problems"
 """The ledger's name for a set that shared problems: `base/problems/train`."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from filters.selection import SelectInputs
 from filters.stage import FilterInputs
 from flows.config import RunConfig
-from ratchet.answers import Grader
-from ratchet.grading import GradingRules
-from ratchet.problem_set import ProblemSet
-from ratchet.store import Artifact
+from ratchet.problems.grading import GradingRules
+from ratchet.problems.sets import ProblemSet
+from ratchet.store.artifacts import Artifact
+from ratchet.verifier.grader import Grader
 
 Sets = Mapping[str, ProblemSet]
 """A config's problem sets by name, as `flows.preflight.problem_sets` loads them."""

@@ -14,12 +14,12 @@ from flows.config import Training
 from flows.preflight import problem_sets
 from flows.session import Session, Standing
 from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
-from ratchet.grading import GradingRules
-from ratchet.ledger import Place
 from ratchet.policy import Policy
-from ratchet.problem_set import ProblemSet
+from ratchet.problems.grading import GradingRules
+from ratchet.problems.sets import ProblemSet
 from ratchet.records import Completion, Problem
-from ratchet.store import Artifact
+from ratchet.store.artifacts import Artifact
+from ratchet.store.ledger import Place
 from samplers import do_sample
 from trainers import stage as train_stage
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from ratchet.visible import json_text, visible
 
 if TYPE_CHECKING:
-    from ratchet.verify import Summary
+    from ratchet.verifier.file import Summary
 
 FileArgument = Annotated[Path, typer.Argument(help="A Parquet, JSONL or CSV file.")]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="The Parquet file to write.")]
@@ -37,7 +37,7 @@ def verify(
 ) -> None:
     """Grade the completions of a file against their reference answers."""
     from ratchet.errors import InputError
-    from ratchet.verify import VerifyColumns, VerifySettings, verify_file
+    from ratchet.verifier.file import VerifyColumns, VerifySettings, verify_file
 
     settings = VerifySettings(
         columns=VerifyColumns(
@@ -68,8 +68,8 @@ def audit_folder(out: Path) -> Path:
 
 
 def _known_format(name: str) -> Any:
-    from ratchet.answers import extract_answer
     from ratchet.errors import InputError
+    from ratchet.verifier.grader import extract_answer
 
     try:
         extract_answer("", name)  # type: ignore[arg-type]
@@ -79,8 +79,8 @@ def _known_format(name: str) -> Any:
 
 
 def _policy(settings: list[str]) -> Any:
-    from ratchet.answers import Policy
     from ratchet.config import parse_config, parse_override
+    from ratchet.verifier.grader import Policy
 
     pairs = [parse_override(text, "--policy", "percent=fraction") for text in settings]
     return parse_config(Policy, {".".join(path): value for path, value in pairs}, "--policy")

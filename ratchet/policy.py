@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ratchet.config import Config
 from ratchet.errors import InputError, looked_for
-from ratchet.files import sha256_file
-from ratchet.identity import digest
+from ratchet.store.files import sha256_file
+from ratchet.store.identity import digest
 
 
 class ModelConfig(Config):

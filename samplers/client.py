@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from ratchet.engine import EngineDied, Group, Request, Sampling
 from ratchet.errors import InputError
+from ratchet.generation.engine import EngineDied, Group, Request, Sampling
+from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
-from ratchet.prompts import PromptConfig
 from samplers.config import EngineConfig, VllmEngineConfig
 from samplers.messages import (
     Add,
@@ -46,8 +46,8 @@ MessageT = TypeVar("MessageT", Loaded, Released)
 def engine_environment(config: EngineConfig, first: bool) -> dict[str, str]:
     """The engine process's environment; what the user has set wins over our defaults.
 
-    An injected fault (`ratchet.faults`) is for the first engine only: its successors would die at
-    the same point for ever.
+    An injected fault (`ratchet.store.crash_points`) is for the first engine only: its successors
+    would die at the same point for ever.
     """
     ours = {
         "VLLM_NO_USAGE_STATS": "1",

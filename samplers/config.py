@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, field_validator
 
 from ratchet.config import Config, NotIdentity, identity_settings, of_form
-from ratchet.decoding import DecodingConfig, GroupSize, ShardSize, Temperature, refuse
 from ratchet.errors import InputError, looked_for
-from ratchet.files import sha256_file
-from ratchet.identity import digest
+from ratchet.generation.decoding import DecodingConfig, GroupSize, ShardSize, Temperature, refuse
+from ratchet.store.files import sha256_file
+from ratchet.store.identity import digest
 from samplers.vllm_names import unknown_engine_args, unknown_sampling_params
 
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]

@@ -11,15 +11,15 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ratchet.config import identity_settings
-from ratchet.engine import Completer, Group, Request
-from ratchet.identity import ArtifactSpec, derive_seed
+from ratchet.generation.engine import Completer, Group, Request
+from ratchet.generation.prompt_room import PromptRoom, too_long_in
+from ratchet.generation.prompts import PromptConfig
+from ratchet.generation.shards import Attempt, ShardPlan, fill_shards
 from ratchet.policy import Policy
 from ratchet.progress import Progress, silent
-from ratchet.prompt_room import PromptRoom, too_long_in
-from ratchet.prompts import PromptConfig
 from ratchet.records import Completion, Problem
-from ratchet.sharding import Attempt, ShardPlan, fill_shards
-from ratchet.store import Workspace
+from ratchet.store.artifacts import Workspace
+from ratchet.store.identity import ArtifactSpec, derive_seed
 from samplers.config import DoSampleConfig, EngineConfig, engine_identity
 
 VERSION = 1

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ratchet.engine import Group, Request, Sampling
+from ratchet.generation.engine import Group, Request, Sampling
+from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
-from ratchet.prompts import PromptConfig
 from samplers.config import EngineConfig
 
 

@@ -12,8 +12,8 @@ from typing import Any, get_args
 
 import pyarrow.parquet as pq
 
-from ratchet.engine import Group, Output, Request, Sampling
 from ratchet.errors import InputError
+from ratchet.generation.engine import Group, Output, Request, Sampling
 from ratchet.policy import Policy
 from ratchet.records import FinishReason
 from samplers.config import ReplayEngineConfig, recorded_files

@@ -15,10 +15,10 @@ import time
 from multiprocessing.connection import Connection
 from typing import assert_never
 
-from ratchet.engine import Engine
 from ratchet.errors import InputError
-from ratchet.faults import crash_point
-from ratchet.parent import end_with
+from ratchet.generation.engine import Engine
+from ratchet.processes.parent import end_with
+from ratchet.store.crash_points import crash_point
 from samplers.config import ReplayEngineConfig, TransformersEngineConfig, VllmEngineConfig
 from samplers.messages import (
     Add,

@@ -19,10 +19,10 @@ from transformers import (
     StoppingCriteria,
 )
 
-from ratchet.engine import PROMPT_TOO_LONG, Group, Output, Request, Sampling
 from ratchet.errors import InputError
+from ratchet.generation.engine import PROMPT_TOO_LONG, Group, Output, Request, Sampling
+from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import Policy
-from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.records import FinishReason
 from samplers.config import TransformersEngineConfig
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ratchet.engine import PROMPT_TOO_LONG, Group, Output, Request, Sampling
 from ratchet.errors import InputError
+from ratchet.generation.engine import PROMPT_TOO_LONG, Group, Output, Request, Sampling
+from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import Policy
-from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.records import FinishReason
 from samplers.config import VllmEngineConfig
 from samplers.vllm_names import lora_rank_that_holds

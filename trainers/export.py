@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ratchet.files import write_json
+from ratchet.store.files import write_json
 
 _SHOWN = 2_000
 """Characters of the worker's last words that an error shows."""

@@ -15,8 +15,8 @@ import peft
 import torch
 from transformers import AutoModelForCausalLM
 
-from ratchet.files import read_json
 from ratchet.policy import Policy
+from ratchet.store.files import read_json
 from trainers.checkpoints import add_tokenizer
 from trainers.export import ExportJob
 

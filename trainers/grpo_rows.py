@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ratchet.prompts import prompt_token_ids
+from ratchet.generation.prompts import prompt_token_ids
 from ratchet.records import GrpoRow
 from trainers.tokens import check_end_token
 

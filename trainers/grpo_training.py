@@ -14,12 +14,12 @@ from torch.utils.data import Sampler
 from trl import GRPOConfig as TrlConfig
 from trl import GRPOTrainer
 
-from ratchet.answers import Grader
-from ratchet.answers import Policy as AnswerPolicy
-from ratchet.grading import GradingRules
+from ratchet.generation.prompts import prompt_token_ids
 from ratchet.policy import Policy
-from ratchet.prompts import prompt_token_ids
+from ratchet.problems.grading import GradingRules
 from ratchet.records import GrpoRow
+from ratchet.verifier.grader import Grader
+from ratchet.verifier.grader import Policy as AnswerPolicy
 from trainers.checkpoints import load_model, load_tokenizer, peft_config
 from trainers.config import GrpoConfig
 from trainers.grpo_reference import reference_model

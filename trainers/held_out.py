@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ratchet.errors import InputError
-from ratchet.identity import derive_seed
 from ratchet.records import DpoRow, SftRow
+from ratchet.store.identity import derive_seed
 from trainers.rows_config import EarlyStopping
 
 SplitRowT = TypeVar("SplitRowT", SftRow, DpoRow)

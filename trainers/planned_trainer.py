@@ -13,7 +13,7 @@ from accelerate.utils import gather_object  # type: ignore[import-untyped]
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback
 
-from ratchet.files import read_json, write_json
+from ratchet.store.files import read_json, write_json
 from trainers import early_stopping, optimizer_state
 from trainers.batches import BatchSplit, shared
 from trainers.plan import Plan

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ratchet import user_code
+from ratchet import dotted_path
 from ratchet.config import Config, NotIdentity, of_form
-from ratchet.scripts import OWN_LANGUAGE, LanguageSetting
+from ratchet.texts.language.writing_systems import OWN_LANGUAGE, LanguageSetting
 
 _PLACE = ("step", "group", "attempt", "problem_id")
 _FOUND = ("completion", "num_tokens", "finish_reason", "reward", "advantage", "failure")
@@ -42,7 +42,7 @@ class PartialReward(RewardBase):
 
 
 class FormatReward(RewardBase):
-    """How far the completion has the form, as the format filter sees it (`ratchet.shape`)."""
+    """How far the completion has the form, as the format filter sees it."""
 
     kind: Literal["format"] = "format"
     name: Name = "format"
@@ -111,9 +111,9 @@ class CustomReward(RewardBase):
 
     kind: Literal["custom"] = "custom"
     name: Name
-    path: user_code.DottedPath
+    path: dotted_path.DottedPath
     """`my_package.my_module:my_reward`, found from the folder that Ratchet is started in."""
-    found_in: Annotated[str | None, NotIdentity()] = user_code.found_in_field()
+    found_in: Annotated[str | None, NotIdentity()] = dotted_path.found_in_field()
     """The folder that it was found in, for a resume from elsewhere; left out, the current one."""
     settings: dict[str, Any] = {}
     """Passed to the function by name."""
@@ -144,4 +144,4 @@ def source_digest(reward: CustomReward) -> str:
     Raises:
         InputError: if there is no such module.
     """
-    return user_code.digest(reward.path, reward.called, reward.found_in)
+    return dotted_path.digest(reward.path, reward.called, reward.found_in)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
-from ratchet.answer_normal import normalise
-from ratchet.answer_numbers import exact_number
-from ratchet.answers import Grade, Grader
-from ratchet.equations import checkable, held_share
-from ratchet.grading import GradingRules
-from ratchet.language import LanguageJudge, WantedLanguages
+from ratchet.problems.grading import GradingRules
 from ratchet.records import GrpoRow, Problem
-from ratchet.shape import Shape, shape_fault, tag_share
+from ratchet.texts.completion_shape import Shape, shape_fault, tag_share
+from ratchet.texts.equations.check import checkable, held_share
+from ratchet.texts.language.judge import LanguageJudge, WantedLanguages
+from ratchet.verifier.compare.normal import normalise
+from ratchet.verifier.compare.numbers import exact_number
+from ratchet.verifier.grader import Grade, Grader
 from trainers.reward_base import Reward, Sampled
 from trainers.reward_config import (
     ArithmeticReward,

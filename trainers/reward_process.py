@@ -17,7 +17,7 @@ from pathlib import Path
 from socket import socketpair
 from typing import Any
 
-from ratchet.user_code import cannot_load
+from ratchet.dotted_path import cannot_load
 from trainers.reward_base import RewardFailed, Sampled, Values
 from trainers.reward_config import CustomReward
 from trainers.reward_worker import READY

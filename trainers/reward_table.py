@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ratchet.files import read_json, replace_with, write_json
+from ratchet.store.files import read_json, replace_with, write_json
 
 FILE = "rewards.parquet"
 _COUNT = "rewards.json"

@@ -16,7 +16,7 @@ from inspect import signature
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ratchet.user_code import find
+from ratchet.dotted_path import find
 
 READY = "ready"
 

@@ -10,9 +10,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ratchet.answers import Grader
 from ratchet.errors import InputError
-from ratchet.grading import GradingRules
+from ratchet.problems.grading import GradingRules
+from ratchet.verifier.grader import Grader
 from trainers.reward_base import RewardFailed, Sampled
 from trainers.reward_config import RewardConfig
 from trainers.reward_functions import build

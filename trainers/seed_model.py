@@ -20,9 +20,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
+from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
+from ratchet.problems.arithmetic import Limits, generate
 from ratchet.records import Problem
-from ratchet.sources.arithmetic import Limits, generate
 
 START, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 
@@ -231,7 +231,7 @@ pipeline_tag: text-generation
 
 The seed model of Ratchet's demo: {parameters:,} parameters (Qwen2 architecture, float32), with a
 byte-level BPE tokenizer of {vocab_size} tokens in which every digit is a token. It solves short
-word problems of `ratchet.sources.arithmetic` some of the time and is of no other use.
+word problems of `ratchet.problems.arithmetic` some of the time and is of no other use.
 
 It was made from nothing, without any other model or data set, by
 

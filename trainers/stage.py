@@ -12,14 +12,14 @@ from typing import Any
 
 from ratchet.config import identity_settings
 from ratchet.errors import InputError
-from ratchet.faults import crash_point
-from ratchet.files import read_json, write_json
-from ratchet.grading import GradingRules
-from ratchet.identity import ArtifactSpec
 from ratchet.policy import Policy
+from ratchet.problems.grading import GradingRules
 from ratchet.progress import Progress, Step, silent
-from ratchet.shape import BOXES_VERSION
-from ratchet.store import Artifact, Workspace
+from ratchet.store.artifacts import Artifact, Workspace
+from ratchet.store.crash_points import crash_point
+from ratchet.store.files import read_json, write_json
+from ratchet.store.identity import ArtifactSpec
+from ratchet.texts.completion_shape import BOXES_VERSION
 from trainers.base_config import TrainerBase
 from trainers.batches import BatchSplit
 from trainers.config import DpoConfig, GrpoConfig, TrainerConfig

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from transformers import TrainerCallback
 
-from ratchet.faults import crash_point
+from ratchet.store.crash_points import crash_point
 from trainers.plan import Plan
 from trainers.worker import Reporting
 

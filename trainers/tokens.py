@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from ratchet.errors import InputError
-from ratchet.prompts import prompt_token_ids
+from ratchet.generation.prompts import prompt_token_ids
 from ratchet.records import FinishReason
 
 IGNORED = -100

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import torch
 
 from ratchet.errors import InputError
-from ratchet.faults import crash_point
-from ratchet.files import write_json
 from ratchet.policy import Policy
 from ratchet.records import DpoRow, GrpoRow, SftRow, from_table
+from ratchet.store.crash_points import crash_point
+from ratchet.store.files import write_json
 from trainers import early_stopping, optimizer_state
 from trainers.base_config import TrainerBase
 from trainers.checkpoints import compute_dtype, save_checkpoint

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import assert_never
 
-from ratchet.files import read_json
+from ratchet.store.files import read_json
 from trainers.config import AnyTrainer, DpoConfig, GrpoConfig, SftConfig, parse_trainer
 from trainers.stage import TrainJob
 from trainers.trackers import writing_to

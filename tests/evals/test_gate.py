@@ -6,7 +6,7 @@ import pytest
 from evals.config import EvalConfig, GateConfig, GuardConfig
 from evals.gate import Pairs, Unscored, check_guard, decide, pair
 from evals.summary import summarize, tally
-from ratchet.engine import PROMPT_TOO_LONG
+from ratchet.generation.engine import PROMPT_TOO_LONG
 from ratchet.records import EvalRow
 
 

@@ -11,14 +11,14 @@ import pytest
 
 from evals import stage
 from evals.config import EvalConfig
-from ratchet.answers import Grader
-from ratchet.engine import PROMPT_TOO_LONG, EngineDied, Group, Output, Request, Sampling
 from ratchet.errors import InputError
-from ratchet.grading import GradingRules
+from ratchet.generation.engine import PROMPT_TOO_LONG, EngineDied, Group, Output, Request, Sampling
+from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
-from ratchet.prompts import PromptConfig
+from ratchet.problems.grading import GradingRules
 from ratchet.records import EvalRow, Problem
-from ratchet.store import Artifact, Store
+from ratchet.store.artifacts import Artifact, Store
+from ratchet.verifier.grader import Grader
 from samplers.client import EngineClient
 from samplers.config import ReplayEngineConfig
 

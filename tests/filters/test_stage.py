@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+import ratchet.verifier.grader as grading
 from filters import selection, stage
 from filters.base import FilterContext
 from filters.build import settings_of
 from filters.config import FilterConfig, check_filters
 from filters.custom import CustomConfig, load_custom
 from filters.select_config import SelectionConfig, SftSelection
-from ratchet import answers
-from ratchet.answers import Grader
 from ratchet.errors import InputError
-from ratchet.grading import GradingRules
-from ratchet.identity import ArtifactSpec
+from ratchet.problems.grading import GradingRules
 from ratchet.records import Completion, Problem, Verdict
-from ratchet.store import Artifact, Store
+from ratchet.store.artifacts import Artifact, Store
+from ratchet.store.identity import ArtifactSpec
+from ratchet.verifier.grader import Grader
 from tests.filters.builders import make_completion
 
 FILTERS = TypeAdapter(tuple[FilterConfig, ...])
@@ -147,14 +147,14 @@ def test_what_was_graded_beside_sampling_is_not_graded_again(
 ) -> None:
     alone, seen = world.judged([{"kind": "orm"}]), list[str]()
     configs = FILTERS.validate_python([{"kind": "orm"}])
-    extract = answers.extract_answer
+    extract = grading.extract_answer
     with Grader(workers=1) as grader:
         groups = list(stage.groups_of(world.completions.rows(Completion)))
         for group in groups[:-1]:  # the last shard's were graded by a process that died
             problem = world.problems[group[0].problem_id]
             GradingRules().grade_group(grader, problem, group, hand_on=True)
         monkeypatch.setattr(
-            answers, "extract_answer", lambda *args: (seen.append(args[0]), extract(*args))[1]
+            grading, "extract_answer", lambda *args: (seen.append(args[0]), extract(*args))[1]
         )
         inputs = replace(world.inputs(grader), redo=9)
         made, _ = world.store.build(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ratchet.ledger import Run
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
+from ratchet.store.ledger import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(ROOT.glob("configs/*.toml"))

@@ -12,8 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from world import LEVELS, World, wrong
 
+from ratchet.problems.arithmetic import generate
 from ratchet.records import Problem
-from ratchet.sources.arithmetic import generate
 
 SIZE = 40
 SEEDS = {"holds": 1, "falls": 2, "silent": 3}

@@ -16,8 +16,8 @@ from safetensors.numpy import load_file
 
 from flows import rescore, why
 from ratchet.errors import InputError
-from ratchet.ledger import Run
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
+from ratchet.store.ledger import Run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from world import GROUP_SIZE, ROOT, SECRET, SIZES, World, problems

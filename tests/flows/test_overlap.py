@@ -21,10 +21,10 @@ from flows.session import Session
 from flows.why import describe as tell
 from flows.why import why
 from ratchet.errors import InputError
-from ratchet.ledger import Run
 from ratchet.policy import base_policy
 from ratchet.records import Problem
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
+from ratchet.store.ledger import Run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from world import problems, write_config, write_recording

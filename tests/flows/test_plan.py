@@ -13,10 +13,10 @@ from flows.config import RunConfig, dump_config, load_config
 from flows.plan import plan
 from flows.preflight import preflight
 from ratchet.errors import InputError
-from ratchet.identity import ArtifactSpec
-from ratchet.ledger import Run
 from ratchet.policy import base_policy
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
+from ratchet.store.identity import ArtifactSpec
+from ratchet.store.ledger import Run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from world import write_config, write_recording

@@ -11,7 +11,7 @@ import pytest
 from flows.config import RunConfig, dump_config, load_config
 from flows.preflight import preflight, problem_sets
 from ratchet.errors import InputError
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
 from world import write_config, write_recording

@@ -8,8 +8,8 @@ import pytest
 
 from flows.config import RunConfig, dump_config, load_config
 from flows.preflight import preflight, problem_sets
-from ratchet.coverage import coverage_warnings
-from ratchet.store import Store
+from ratchet.problems.coverage import coverage_warnings
+from ratchet.store.artifacts import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(ROOT.glob("configs/*.toml"))

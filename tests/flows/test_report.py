@@ -16,9 +16,9 @@ from flows import publish
 from flows.config import dump_config, load_config
 from flows.report import percent, print_run, print_runs, show
 from ratchet.errors import InputError
-from ratchet.identity import ArtifactSpec
-from ratchet.ledger import Entry, Place, Run
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
+from ratchet.store.identity import ArtifactSpec
+from ratchet.store.ledger import Entry, Place, Run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from world import write_config, write_recording

@@ -10,10 +10,10 @@ import pytest
 from flows.config import dump_config, load_config, stored_config
 from flows.preflight import problem_sets
 from flows.rescore import changed_config, rescore
-from ratchet.identity import ArtifactSpec
-from ratchet.ledger import Entry, Place, Run
 from ratchet.records import Completion
-from ratchet.store import Store, Workspace
+from ratchet.store.artifacts import Store, Workspace
+from ratchet.store.identity import ArtifactSpec
+from ratchet.store.ledger import Entry, Place, Run
 from tests.filters.builders import make_completion
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -5,8 +5,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from flows.session import passes_with_time
-from ratchet.engine import EngineDied
 from ratchet.errors import InputError
+from ratchet.generation.engine import EngineDied
 from trainers.process import TrainerDied, TrainerFailed
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ratchet.problems.arithmetic import generate
 from ratchet.records import Problem
-from ratchet.sources.arithmetic import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED_MODEL = ROOT / "models" / "arithmetic-seed"

@@ -25,18 +25,19 @@ from filters import selection
 from filters import stage as filter_stage
 from filters.select_config import SelectionConfig
 from flows.config import RunConfig, load_config
-from ratchet import disjoint, problem_set
-from ratchet.answers import GRADER_VERSION, Grader
-from ratchet.decontaminate import MEASURE_VERSION
-from ratchet.engine import Group, Request, Sampling
-from ratchet.grading import GradingRules
-from ratchet.identity import ArtifactSpec, digest
+from ratchet.generation.engine import Group, Request, Sampling
+from ratchet.generation.prompts import render_prompt
 from ratchet.policy import Policy
-from ratchet.prompts import render_prompt
+from ratchet.problems import disjoint
+from ratchet.problems import sets as problem_set
+from ratchet.problems.config import ArithmeticSource
+from ratchet.problems.grading import GradingRules
+from ratchet.problems.load import LOADER_VERSION
 from ratchet.records import Completion, DpoRow, EvalRow, Problem, SftRow, Verdict
-from ratchet.sources import LOADER_VERSION
-from ratchet.sources.config import ArithmeticSource
-from ratchet.store import Artifact, Make, Manifest, Store, Workspace
+from ratchet.store.artifacts import Artifact, Make, Manifest, Store, Workspace
+from ratchet.store.identity import ArtifactSpec, digest
+from ratchet.texts.contamination import MEASURE_VERSION
+from ratchet.verifier.grader import GRADER_VERSION, Grader
 from samplers import do_sample
 from samplers.config import DoSampleConfig, ReplayEngineConfig
 from samplers.replay_engine import ReplayEngine

@@ -9,9 +9,9 @@ import torch
 from training_bench import Bench
 from transformers import LlamaForCausalLM
 
-from ratchet.engine import Request, Sampling
+from ratchet.generation.engine import Request, Sampling
+from ratchet.generation.prompts import PromptConfig, render_prompt
 from ratchet.policy import Policy
-from ratchet.prompts import PromptConfig, render_prompt
 from ratchet.records import DpoRow, GrpoRow, SftRow
 from samplers.client import EngineClient
 from samplers.config import TransformersEngineConfig, VllmEngineConfig

@@ -5,7 +5,7 @@ import torch
 from real_lab import PROBLEMS, texts
 from transformers import AutoModelForCausalLM
 
-from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
+from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 
 pytestmark = pytest.mark.real
 

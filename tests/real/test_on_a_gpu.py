@@ -9,8 +9,8 @@ import torch
 from real_lab import DRAWN, PROBLEMS, SHORT, WEIGHTS
 from safetensors.torch import load_file
 
-from ratchet.engine import Request, Sampling
-from ratchet.prompts import PromptConfig
+from ratchet.generation.engine import Request, Sampling
+from ratchet.generation.prompts import PromptConfig
 from samplers.client import EngineClient
 from samplers.config import VllmEngineConfig
 from trainers.config import GrpoConfig, LoraConfig, SftConfig

@@ -9,11 +9,11 @@ from transformers import LlamaForCausalLM
 
 from evals import stage as eval_stage
 from evals.config import EvalConfig
-from ratchet.answers import Grader
-from ratchet.grading import GradingRules
-from ratchet.prompts import PromptConfig
+from ratchet.generation.prompts import PromptConfig
+from ratchet.problems.grading import GradingRules
 from ratchet.records import Problem
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
+from ratchet.verifier.grader import Grader
 from samplers import do_sample
 from samplers.config import DoSampleConfig, TransformersEngineConfig
 

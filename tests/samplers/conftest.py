@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import ModelConfig, Policy, base_policy
-from ratchet.prompts import PromptConfig
 from samplers.client import EngineClient
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ratchet.engine import EngineDied, Group, Request, Sampling
+from ratchet.generation.engine import EngineDied, Group, Request, Sampling
+from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from ratchet.progress import Step
-from ratchet.prompts import PromptConfig
 from ratchet.records import Completion, Problem
-from ratchet.store import Artifact, Store
+from ratchet.store.artifacts import Artifact, Store
 from samplers import do_sample
 from samplers.client import EngineClient
 from samplers.config import DoSampleConfig, EngineConfig, ReplayEngineConfig

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ratchet.engine import EngineDied, Group, Request, Sampling
 from ratchet.errors import InputError
+from ratchet.generation.engine import EngineDied, Group, Request, Sampling
+from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import Policy
-from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from samplers.client import EngineClient
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
 from trainers.export import ExportJob, write_checkpoint

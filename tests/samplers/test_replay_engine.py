@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ratchet.engine import EngineDied, Group, Request, Sampling
 from ratchet.errors import InputError
+from ratchet.generation.engine import EngineDied, Group, Request, Sampling
+from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
-from ratchet.prompts import PromptConfig
 from samplers.client import EngineClient, EngineProcess
 from samplers.config import ReplayEngineConfig
 from samplers.messages import Add, Start
@@ -218,9 +218,9 @@ def test_the_engine_ends_when_the_flow_is_killed(tmp_path: Path) -> None:
     code = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from ratchet.engine import Request, Sampling\n"
+        "from ratchet.generation.engine import Request, Sampling\n"
         "from ratchet.policy import Policy\n"
-        "from ratchet.prompts import PromptConfig\n"
+        "from ratchet.generation.prompts import PromptConfig\n"
         "from samplers.client import EngineClient\n"
         "from samplers.config import ReplayEngineConfig\n"
         f"client = EngineClient(ReplayEngineConfig(path={str(path)!r}), PromptConfig(),"

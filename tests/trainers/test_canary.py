@@ -14,10 +14,10 @@ import torch
 from training_bench import Bench
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ratchet.generation.prompts import PromptConfig, render_prompt
 from ratchet.policy import ModelConfig, base_policy
-from ratchet.prompts import PromptConfig, render_prompt
+from ratchet.problems.arithmetic import generate
 from ratchet.records import SftRow
-from ratchet.sources.arithmetic import generate
 from trainers import stage
 from trainers.config import SftConfig
 from trainers.seed_model import greedy_completions

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import provenance
 from ratchet.errors import InputError
+from ratchet.store.artifacts import provenance
 from trainers import process
 
 

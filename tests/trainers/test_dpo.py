@@ -13,10 +13,10 @@ from training_bench import assert_same, make_rows, weights_of
 from transformers import AutoModelForCausalLM
 
 from ratchet.errors import InputError
+from ratchet.generation.prompts import prompt_token_ids
 from ratchet.policy import ModelConfig, base_policy
-from ratchet.prompts import prompt_token_ids
 from ratchet.records import DpoRow
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
 from trainers import stage
 from trainers.batches import BatchSplit
 from trainers.config import DpoConfig, LoraConfig, SftConfig

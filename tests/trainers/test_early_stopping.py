@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from ratchet.config import identity_settings
 from ratchet.errors import InputError
-from ratchet.prompts import prompt_token_ids
+from ratchet.generation.prompts import prompt_token_ids
 from ratchet.records import DpoRow
 from trainers.batches import shared
 from trainers.checkpoints import load_tokenizer

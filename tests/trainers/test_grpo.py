@@ -15,9 +15,9 @@ from trl import GRPOTrainer
 
 from ratchet.config import identity_settings
 from ratchet.errors import InputError
-from ratchet.grading import GradingRules
+from ratchet.problems.grading import GradingRules
 from ratchet.records import GrpoRow
-from ratchet.store import Store
+from ratchet.store.artifacts import Store
 from trainers import stage
 from trainers.batches import row_order
 from trainers.config import GrpoConfig, SftConfig

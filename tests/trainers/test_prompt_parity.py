@@ -12,10 +12,10 @@ from tiny_models import CHATML, PLAIN, WITH_BOS, make_tokenizer, save_model
 from training_bench import Bench, make_row
 from transformers import Qwen2ForCausalLM
 
-from ratchet.engine import Request, Sampling
 from ratchet.errors import InputError
+from ratchet.generation.engine import Request, Sampling
+from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import ModelConfig, base_policy
-from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.records import DpoRow, GrpoRow, SftRow
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
 from samplers.transformers_engine import TransformersEngine

@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ratchet.answers import Grade, Grader
 from ratchet.errors import InputError
-from ratchet.grading import GradingRules
+from ratchet.problems.grading import GradingRules
 from ratchet.records import GrpoRow
+from ratchet.verifier.grader import Grade, Grader
 from trainers.config import GrpoConfig
 from trainers.reward_config import source_digest
 from trainers.reward_functions import partial_credit

@@ -5,9 +5,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
-from ratchet.sources.arithmetic import generate
-from ratchet.sources.arithmetic.words import NAMES, THINGS
+from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
+from ratchet.problems.arithmetic import generate
+from ratchet.problems.arithmetic.words import NAMES, THINGS
 from trainers import seed_model
 from trainers.seed_model import Example, Recipe
 

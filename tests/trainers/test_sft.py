@@ -19,9 +19,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ratchet.config import identity_settings
 from ratchet.errors import InputError
-from ratchet.files import read_json
-from ratchet.prompts import PromptConfig, prompt_token_ids, render_prompt
-from ratchet.store import Store
+from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
+from ratchet.store.artifacts import Store
+from ratchet.store.files import read_json
 from trainers import environment, process, stage
 from trainers.batches import BatchSplit, num_steps, padded_tokens, row_order
 from trainers.config import LoraConfig, SftConfig, parse_trainer

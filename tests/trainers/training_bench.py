@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ratchet import faults
-from ratchet.identity import ArtifactSpec
 from ratchet.records import SftRow
-from ratchet.store import Store
+from ratchet.store import crash_points
+from ratchet.store.artifacts import Store
+from ratchet.store.identity import ArtifactSpec
 from trainers import process, stage, worker_main
 from trainers.process import TrainerDied
 
@@ -47,7 +47,7 @@ class _Silent:
 
 def _work_until_killed(job, point):
     """In the process that dies."""
-    faults._TARGET, _, faults._COUNT = point.partition(":")
+    crash_points._TARGET, _, crash_points._COUNT = point.partition(":")
     worker_main.work(job, _Silent())
 
 

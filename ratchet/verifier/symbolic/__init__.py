@@ -1,0 +1,1 @@
+"""What exact comparison leaves open, asked of Math-Verify in processes that can be killed."""

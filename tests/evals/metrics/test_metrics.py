@@ -1,0 +1,176 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evals.metrics.estimators import maj_at_k, mean_at_k, pass_at_k
+from evals.metrics.intervals import bootstrap_interval, wilson_interval
+from evals.metrics.paired_tests import (
+    mcnemar_exact,
+    mcnemar_exact_two_sided,
+    non_inferiority_p,
+    paired_bootstrap,
+)
+
+
+@given(st.integers(1, 8), st.data())
+def test_pass_at_k_is_the_share_of_draws_with_a_correct_one(n: int, data: st.DataObject) -> None:
+    c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
+    draws = list(itertools.combinations([1] * c + [0] * (n - c), k))
+    assert pass_at_k(n, c, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+
+
+def test_pass_at_k_of_the_whole_group_is_one_or_nothing() -> None:
+    assert pass_at_k(64, 1, 64) == 1.0
+    assert pass_at_k(64, 0, 64) == 0.0
+    assert pass_at_k(200, 50, 1) == pytest.approx(0.25)
+
+
+def test_pass_at_k_refuses_a_group_smaller_than_k() -> None:
+    with pytest.raises(ValueError, match="pass@8 of a group of 4"):
+        pass_at_k(4, 2, 8)
+
+
+def test_mean_at_k_counts_the_ungraded_as_not_correct() -> None:
+    assert mean_at_k([True, None, False, True]) == 0.5
+    assert mean_at_k([True, None, False, True], 1) == 1.0
+    with pytest.raises(ValueError, match="group of 0"):
+        mean_at_k([])
+
+
+def test_maj_at_k_takes_the_most_frequent_answer() -> None:
+    assert (
+        maj_at_k(["7", "8", "7", None, None, None], [True, False, True, False, False, False]) == 1
+    )
+    assert maj_at_k(["8", "8", "7"], [False, False, True]) == 0
+    assert maj_at_k([None, None], [False, False]) == 0
+
+
+def test_maj_at_k_shares_a_tie() -> None:
+    assert maj_at_k(["7", "8"], [True, False]) == 0.5
+    assert maj_at_k(["7", "8", "8"], [True, False, False], k=2) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [
+        # Newcombe 1998, Table I, method 3 (https://pubmed.ncbi.nlm.nih.gov/9595616/)
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_interval_equals_published_values(
+    successes: int, n: int, low: float, high: float
+) -> None:
+    interval = wilson_interval(successes, n)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(0, 300), st.integers(1, 300))
+def test_wilson_interval_holds_the_share_and_stays_in_bounds(successes: int, n: int) -> None:
+    if successes > n:
+        return
+    interval = wilson_interval(successes, n)
+    assert 0 <= interval.low <= successes / n <= interval.high <= 1
+
+
+def test_wilson_interval_of_nothing_says_nothing() -> None:
+    assert (wilson_interval(0, 0).low, wilson_interval(0, 0).high) == (0.0, 1.0)
+
+
+def test_bootstrap_interval_comes_near_the_normal_one() -> None:
+    values = [1.0] * 300 + [0.0] * 700
+    interval = bootstrap_interval(values, seed=0)
+    half = 1.96 * math.sqrt(0.3 * 0.7 / 1000)
+    assert interval.low == pytest.approx(0.3 - half, abs=0.003)
+    assert interval.high == pytest.approx(0.3 + half, abs=0.003)
+    assert interval == bootstrap_interval(values, seed=0)
+
+
+def test_bootstrap_refuses_nothing_and_nan() -> None:
+    with pytest.raises(ValueError, match="at least one problem"):
+        bootstrap_interval([], seed=0)
+    with pytest.raises(ValueError, match="not finite"):
+        bootstrap_interval([math.nan], seed=0)
+
+
+def brute_tail(gained: int, lost: int) -> float:
+    n = gained + lost
+    return sum(sum(flips) >= gained for flips in itertools.product([0, 1], repeat=n)) / 2**n
+
+
+@given(st.integers(0, 6), st.integers(0, 6))
+def test_mcnemar_is_the_tail_of_fair_coin_flips(gained: int, lost: int) -> None:
+    assert mcnemar_exact(gained, lost) == pytest.approx(brute_tail(gained, lost))
+
+
+def test_mcnemar_known_values() -> None:
+    assert mcnemar_exact(0, 0) == 1.0
+    assert mcnemar_exact(5, 0) == 1 / 32
+    assert mcnemar_exact(31, 28) == pytest.approx(0.3974, abs=1e-4)
+    assert mcnemar_exact_two_sided(0, 0) == 1.0
+    assert mcnemar_exact_two_sided(5, 0) == mcnemar_exact_two_sided(0, 5) == 1 / 16
+    assert mcnemar_exact_two_sided(4, 4) == 1.0
+    # R: binom.test(59, 59 + 86)
+    assert mcnemar_exact_two_sided(86, 59) == pytest.approx(0.0305, abs=5e-4)
+
+
+def test_mcnemar_of_thousands_stays_exact() -> None:
+    assert mcnemar_exact(5000, 5000) == pytest.approx(0.5, abs=0.01)
+    assert 0 < mcnemar_exact(3000, 1000) < 1e-200
+
+
+def test_mcnemar_refuses_negative_counts() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        mcnemar_exact(-1, 2)
+
+
+def paired(gained: int, lost: int, ties: int) -> tuple[list[float], list[float]]:
+    candidate = [1.0] * gained + [0.0] * lost + [1.0] * ties
+    incumbent = [0.0] * gained + [1.0] * lost + [1.0] * ties
+    return candidate, incumbent
+
+
+def test_paired_bootstrap_sees_a_gain_and_none() -> None:
+    gain = paired_bootstrap(*paired(60, 20, 120), seed=1)
+    assert gain.mean == pytest.approx(0.2)
+    assert gain.p_value < 0.001
+    assert gain.interval.low > 0
+    even = paired_bootstrap(*paired(40, 40, 120), seed=1)
+    assert 0.4 < even.p_value < 0.65
+    assert even.interval.low < 0 < even.interval.high
+    loss = paired_bootstrap(*paired(20, 60, 120), seed=1)
+    assert loss.p_value > 0.99
+
+
+def test_paired_bootstrap_of_equal_sides_gains_nothing() -> None:
+    same = paired_bootstrap([0.5, 1.0], [0.5, 1.0], seed=0)
+    assert (same.mean, same.p_value) == (0.0, 1.0)
+
+
+def test_paired_bootstrap_rejects_at_its_level_where_nothing_differs() -> None:
+    rng = np.random.default_rng(0)
+    rejected = 0
+    for trial in range(200):
+        candidate, incumbent = rng.random((2, 100)).round(1)
+        rejected += paired_bootstrap(candidate, incumbent, trial, resamples=400).p_value <= 0.05
+    assert 2 <= rejected <= 22
+
+
+def test_non_inferiority_needs_data_and_a_small_loss() -> None:
+    assert non_inferiority_p(*paired(30, 30, 940), margin=0.03, seed=0) < 0.01
+    assert non_inferiority_p(*paired(3, 3, 20), margin=0.03, seed=0) > 0.1
+    assert non_inferiority_p(*paired(10, 90, 900), margin=0.03, seed=0) > 0.9
+    assert 0.4 < non_inferiority_p(*paired(30, 60, 910), margin=0.03, seed=0) < 0.6
+
+
+def test_paired_tests_refuse_sides_of_different_length() -> None:
+    with pytest.raises(ValueError, match="2 values against 1"):
+        paired_bootstrap([1.0, 0.0], [1.0], seed=0)
+    with pytest.raises(ValueError, match=r"margin=2"):
+        non_inferiority_p([1.0], [1.0], margin=2, seed=0)
