@@ -25,7 +25,7 @@ from ratchet.problems.grading import GradingRules
 from ratchet.records import Problem
 from ratchet.store.artifacts import Store
 from ratchet.verifier.grader import Grader
-from samplers import do_sample
+from samplers import stage as sample_stage
 from samplers.config import DoSampleConfig, TransformersEngineConfig
 
 PROBLEMS = 1000
@@ -63,7 +63,7 @@ def run_stages(group_size: int, root: Path) -> dict[str, float]:
     by_id = {problem.problem_id: problem for problem in problems}
     store = Store(root)
     sampler = DoSampleConfig(group_size=group_size)
-    sampled = do_sample.SampleInputs(
+    sampled = sample_stage.SampleInputs(
         problems=problems,
         problems_fingerprint="p",
         policy=Policy(fingerprint="f", model="m"),
@@ -74,7 +74,7 @@ def run_stages(group_size: int, root: Path) -> dict[str, float]:
         seed=0,
     )
     completions, _ = store.build(
-        do_sample.spec(sampler, sampled), lambda out: do_sample.run(sampler, sampled, out)
+        sample_stage.spec(sampler, sampled), lambda out: sample_stage.run(sampler, sampled, out)
     )
     rules = (OrmConfig(),)
     with Grader() as grader:

@@ -21,9 +21,9 @@ from ratchet.policy import ModelConfig, base_policy
 from ratchet.problems.arithmetic import generate
 from ratchet.records import Problem
 from ratchet.store.artifacts import Store
-from samplers import do_sample
-from samplers.client import EngineClient, engine_environment
+from samplers import stage as sample_stage
 from samplers.config import DoSampleConfig, VllmEngineConfig
+from samplers.serving.client import EngineClient, engine_environment
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "arithmetic-seed"
 PROBLEMS = 224
@@ -98,10 +98,10 @@ def serve_bare() -> None:
         print(json.dumps({"tokens": tokens, "seconds": seconds}), flush=True)
 
 
-def sample_stage(store: Store, inputs: do_sample.SampleInputs) -> float:
+def stage_speed(store: Store, inputs: sample_stage.SampleInputs) -> float:
     """Tokens per second of one whole sample stage, its shards written."""
-    spec = do_sample.spec(SAMPLER, inputs)
-    artifact, _ = store.build(spec, lambda out: do_sample.run(SAMPLER, inputs, out))
+    spec = sample_stage.spec(SAMPLER, inputs)
+    artifact, _ = store.build(spec, lambda out: sample_stage.run(SAMPLER, inputs, out))
     return float(artifact.metrics["tokens_per_second"])
 
 
@@ -115,7 +115,7 @@ def measure() -> dict[str, Any]:
         root = Path(folder)
         bare = Bare(root / "bare.log")
         with EngineClient(ENGINE, prompt, root / "engine.log") as client:
-            inputs = do_sample.SampleInputs(
+            inputs = sample_stage.SampleInputs(
                 problems=problems(),
                 problems_fingerprint="bench",
                 policy=base_policy(ModelConfig(path=str(MODEL))),
@@ -129,7 +129,7 @@ def measure() -> dict[str, Any]:
             stage_rates, bare_rates = [], []
             for number in range(ROUNDS + 1):
                 bare_rates.append(bare.sample())
-                stage_rates.append(sample_stage(store, replace(inputs, seed=number)))
+                stage_rates.append(stage_speed(store, replace(inputs, seed=number)))
         bare.close()
     warm_stage, warm_bare = stage_rates[1:], bare_rates[1:]
     return {

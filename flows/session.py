@@ -24,8 +24,8 @@ from ratchet.store.crash_points import crash_scope
 from ratchet.store.identity import ArtifactSpec
 from ratchet.store.ledger import Entry, Place, Run
 from ratchet.verifier.grader import Grader
-from samplers.client import EngineClient
 from samplers.config import engine_identity
+from samplers.serving.client import EngineClient
 from trainers.process import TrainerDied, WarmWorker
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT}

@@ -20,7 +20,7 @@ from ratchet.problems.sets import ProblemSet
 from ratchet.records import Completion, Problem
 from ratchet.store.artifacts import Artifact
 from ratchet.store.ledger import Place
-from samplers import do_sample
+from samplers import stage as sample_stage
 from trainers import stage as train_stage
 
 
@@ -52,7 +52,7 @@ def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Arti
         grades = train.rules.grade_group(session.grader, problem, sound, hand_on=True)
         return sum(grade.correct is True for grade in grades)
 
-    inputs = do_sample.SampleInputs(
+    inputs = sample_stage.SampleInputs(
         problems=train.problems,
         problems_fingerprint=train.fingerprint,
         policy=policy,
@@ -64,7 +64,7 @@ def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Arti
         redo=session.redo_count(place),
         on_group=count_accepted,
     )
-    return session.stage(place, do_sample, session.config.sampler, inputs)
+    return session.stage(place, sample_stage, session.config.sampler, inputs)
 
 
 def judge(session: Session, iteration: int, completions: Artifact, sets: Sets) -> Judged:

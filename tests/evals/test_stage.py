@@ -19,8 +19,8 @@ from ratchet.problems.grading import GradingRules
 from ratchet.records import EvalRow, Problem
 from ratchet.store.artifacts import Artifact, Store
 from ratchet.verifier.grader import Grader
-from samplers.client import EngineClient
 from samplers.config import ReplayEngineConfig
+from samplers.serving.client import EngineClient
 
 
 def make_problems(count: int) -> list[Problem]:

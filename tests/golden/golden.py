@@ -38,9 +38,9 @@ from ratchet.store.artifacts import Artifact, Make, Manifest, Store, Workspace
 from ratchet.store.identity import ArtifactSpec, digest
 from ratchet.texts.contamination import MEASURE_VERSION
 from ratchet.verifier.grader import GRADER_VERSION, Grader
-from samplers import do_sample
+from samplers import stage as sample_stage
 from samplers.config import DoSampleConfig, ReplayEngineConfig
-from samplers.replay_engine import ReplayEngine
+from samplers.engines.replay import ReplayEngine
 from trainers import stage as train_stage
 from trainers.batches import row_order
 from trainers.dpo_rows import encode_pair
@@ -92,7 +92,7 @@ def _specs(config: RunConfig, grader: Grader) -> Iterator[tuple[str, ArtifactSpe
         yield f"problems/{name}", problem_set.spec(source)
     rules = GradingRules.of(config.problems.train)
     completions, verdicts, rows = (_stand_in(name) for name in ("sample", "filter", "select"))
-    yield "sample", do_sample.spec(config.sampler, _sample_inputs(config, ()))
+    yield "sample", sample_stage.spec(config.sampler, _sample_inputs(config, ()))
     filtering = filter_stage.FilterInputs(
         completions=completions,
         problems={},
@@ -178,7 +178,11 @@ def outputs(folder: Path) -> Golden:
     made("problems", problem_set.spec(source), lambda out: problem_set.run(source, out))
     found |= _overlapping(store)
     sampling, asked = _sampling(recording)
-    made("sample", do_sample.spec(sampling, asked), lambda out: do_sample.run(sampling, asked, out))
+    made(
+        "sample",
+        sample_stage.spec(sampling, asked),
+        lambda out: sample_stage.run(sampling, asked, out),
+    )
     with Grader(workers=1) as grader:
         judging = _filter_inputs(completions, grader)
         made(
@@ -382,8 +386,8 @@ def _row(problem_id: str, attempt: int, text: str, **more: Any) -> dict[str, Any
 
 def _sample_inputs(
     config: RunConfig, problems: Any, completer: _Replay | None = None
-) -> do_sample.SampleInputs:
-    return do_sample.SampleInputs(
+) -> sample_stage.SampleInputs:
+    return sample_stage.SampleInputs(
         problems=problems,
         problems_fingerprint="train",
         policy=BASE,
@@ -395,7 +399,7 @@ def _sample_inputs(
     )
 
 
-def _sampling(recording: Path) -> tuple[DoSampleConfig, do_sample.SampleInputs]:
+def _sampling(recording: Path) -> tuple[DoSampleConfig, sample_stage.SampleInputs]:
     config = DoSampleConfig(group_size=_CUT + 1, shard_size=20, max_tokens=64)
     return config, _sample_inputs(DEMO, PROBLEMS, _Replay.of(recording))
 

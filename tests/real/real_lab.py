@@ -13,9 +13,9 @@ from ratchet.generation.engine import Request, Sampling
 from ratchet.generation.prompts import PromptConfig, render_prompt
 from ratchet.policy import Policy
 from ratchet.records import DpoRow, GrpoRow, SftRow
-from samplers.client import EngineClient
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
-from samplers.transformers_engine import TransformersEngine
+from samplers.engines.transformers import TransformersEngine
+from samplers.serving.client import EngineClient
 from trainers import stage
 from trainers.config import DpoConfig, GrpoConfig, LoraConfig, SftConfig
 from trainers.dpo_training import PlannedDpoTrainer

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from ratchet.generation.engine import Request, Sampling
 from ratchet.generation.prompts import PromptConfig
-from samplers.client import EngineClient
 from samplers.config import VllmEngineConfig
+from samplers.serving.client import EngineClient
 from trainers.config import GrpoConfig, LoraConfig, SftConfig
 
 pytestmark = [

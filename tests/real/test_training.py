@@ -14,7 +14,7 @@ from ratchet.problems.grading import GradingRules
 from ratchet.records import Problem
 from ratchet.store.artifacts import Store
 from ratchet.verifier.grader import Grader
-from samplers import do_sample
+from samplers import stage as sample_stage
 from samplers.config import DoSampleConfig, TransformersEngineConfig
 
 pytestmark = pytest.mark.real
@@ -55,11 +55,13 @@ def test_sampler_and_eval_ask_with_the_templates_tokens(real, tokenizer, tmp_pat
         "completer": completer,
         "seed": 0,
     }
-    asked = do_sample.SampleInputs(
+    asked = sample_stage.SampleInputs(
         prompt=PromptConfig(), engine=TransformersEngineConfig(), iteration=0, **shared
     )
     drawing = DoSampleConfig(group_size=2, max_tokens=1)
-    store.build(do_sample.spec(drawing, asked), lambda out: do_sample.run(drawing, asked, out))
+    store.build(
+        sample_stage.spec(drawing, asked), lambda out: sample_stage.run(drawing, asked, out)
+    )
     sampled = prompts_of(spy)
     with Grader() as grader:
         judged = eval_stage.EvalInputs(

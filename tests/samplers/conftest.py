@@ -13,8 +13,8 @@ import pytest
 
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import ModelConfig, Policy, base_policy
-from samplers.client import EngineClient
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
+from samplers.serving.client import EngineClient
 
 
 def _load_tiny() -> ModuleType:

@@ -18,8 +18,8 @@ from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_pr
 from ratchet.policy import ModelConfig, base_policy
 from ratchet.records import DpoRow, GrpoRow, SftRow
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
-from samplers.transformers_engine import TransformersEngine
-from samplers.vllm_engine import VllmEngine
+from samplers.engines.transformers import TransformersEngine
+from samplers.engines.vllm import VllmEngine
 from trainers.config import DpoConfig, GrpoConfig, SftConfig
 from trainers.dpo_training import PlannedDpoTrainer
 from trainers.grpo_training import PlannedGrpoTrainer

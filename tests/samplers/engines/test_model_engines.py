@@ -14,8 +14,8 @@ from ratchet.errors import InputError
 from ratchet.generation.engine import EngineDied, Group, Request, Sampling
 from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import Policy
-from samplers.client import EngineClient
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
+from samplers.serving.client import EngineClient
 from trainers.export import ExportJob, write_checkpoint
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=24, seed=0)
@@ -280,7 +280,7 @@ def test_an_engine_argument_that_vllm_refuses_is_the_users_error(
 def test_an_adapter_larger_than_the_engine_keeps_room_for_is_named(
     vllm_config: VllmEngineConfig, policies: dict[str, Policy], tmp_path: Path
 ) -> None:
-    from samplers.vllm_engine import VllmEngine
+    from samplers.engines.vllm import VllmEngine
 
     (tmp_path / "adapter_config.json").write_text('{"r": 128}')
     engine = VllmEngine(vllm_config, PromptConfig(), lora=True)

@@ -1,4 +1,4 @@
-"""The engine process: `python -m samplers.server SOCKET_FD PARENT_PID`.
+"""The engine process: `python -m samplers.serving.server SOCKET_FD PARENT_PID`.
 
 One loop takes messages without blocking while there is work, and steps the engine. Answers leave
 through a thread of their own, so that a flow that is busy writing a shard never holds the device
@@ -20,7 +20,7 @@ from ratchet.generation.engine import Engine
 from ratchet.processes.parent import end_with
 from ratchet.store.crash_points import crash_point
 from samplers.config import ReplayEngineConfig, TransformersEngineConfig, VllmEngineConfig
-from samplers.messages import (
+from samplers.serving.messages import (
     Add,
     Alive,
     Begin,
@@ -43,15 +43,15 @@ def build_engine(start: Start) -> Engine:
     config = start.engine
     match config:
         case VllmEngineConfig():
-            from samplers.vllm_engine import VllmEngine
+            from samplers.engines.vllm import VllmEngine
 
             return VllmEngine(config, start.prompt, lora=start.lora)
         case TransformersEngineConfig():
-            from samplers.transformers_engine import TransformersEngine
+            from samplers.engines.transformers import TransformersEngine
 
             return TransformersEngine(config, start.prompt)
         case ReplayEngineConfig():
-            from samplers.replay_engine import ReplayEngine
+            from samplers.engines.replay import ReplayEngine
 
             return ReplayEngine(config)
         case _:

@@ -21,7 +21,7 @@ from ratchet.generation.engine import EngineDied, Group, Request, Sampling
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from samplers.config import EngineConfig, VllmEngineConfig
-from samplers.messages import (
+from samplers.serving.messages import (
     Add,
     Begin,
     Cancel,
@@ -38,7 +38,7 @@ from samplers.messages import (
 _TICK_SECONDS = 1.0
 _END_SECONDS = 20.0
 _LOG_LINES = 15
-_CODE = str(Path(__file__).resolve().parents[1])
+_CODE = str(Path(__file__).resolve().parents[2])
 
 MessageT = TypeVar("MessageT", Loaded, Released)
 
@@ -78,7 +78,13 @@ class EngineProcess:
         ours, theirs = socket.socketpair()
         with theirs, log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "samplers.server", str(theirs.fileno()), str(os.getpid())],
+                [
+                    sys.executable,
+                    "-m",
+                    "samplers.serving.server",
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                ],
                 pass_fds=[theirs.fileno()],
                 env=engine_environment(start.engine, first),
                 stdin=subprocess.DEVNULL,

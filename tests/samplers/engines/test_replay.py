@@ -14,11 +14,11 @@ from ratchet.errors import InputError
 from ratchet.generation.engine import EngineDied, Group, Request, Sampling
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
-from samplers.client import EngineClient, EngineProcess
 from samplers.config import ReplayEngineConfig
-from samplers.messages import Add, Start
+from samplers.serving.client import EngineClient, EngineProcess
+from samplers.serving.messages import Add, Start
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=64, seed=0)
 
 
@@ -221,7 +221,7 @@ def test_the_engine_ends_when_the_flow_is_killed(tmp_path: Path) -> None:
         "from ratchet.generation.engine import Request, Sampling\n"
         "from ratchet.policy import Policy\n"
         "from ratchet.generation.prompts import PromptConfig\n"
-        "from samplers.client import EngineClient\n"
+        "from samplers.serving.client import EngineClient\n"
         "from samplers.config import ReplayEngineConfig\n"
         f"client = EngineClient(ReplayEngineConfig(path={str(path)!r}), PromptConfig(),"
         f" Path({str(tmp_path / 'engine.log')!r}))\n"

@@ -12,9 +12,9 @@ from ratchet.policy import Policy
 from ratchet.progress import Step
 from ratchet.records import Completion, Problem
 from ratchet.store.artifacts import Artifact, Store
-from samplers import do_sample
-from samplers.client import EngineClient
+from samplers import stage as sample_stage
 from samplers.config import DoSampleConfig, EngineConfig, ReplayEngineConfig
+from samplers.serving.client import EngineClient
 
 CONFIG = DoSampleConfig(group_size=2, shard_size=8, max_tokens=8)
 
@@ -52,8 +52,8 @@ class Recorder:
 
 def make_inputs(
     client: EngineClient, engine: EngineConfig, problems: list[Problem], policy: Policy
-) -> do_sample.SampleInputs:
-    return do_sample.SampleInputs(
+) -> sample_stage.SampleInputs:
+    return sample_stage.SampleInputs(
         problems=problems,
         problems_fingerprint="problems",
         policy=policy,
@@ -66,15 +66,15 @@ def make_inputs(
 
 
 def sample(
-    store: Store, inputs: do_sample.SampleInputs, config: DoSampleConfig = CONFIG
+    store: Store, inputs: sample_stage.SampleInputs, config: DoSampleConfig = CONFIG
 ) -> Artifact:
-    spec = do_sample.spec(config, inputs)
-    artifact, _ = store.build(spec, lambda out: do_sample.run(config, inputs, out))
+    spec = sample_stage.spec(config, inputs)
+    artifact, _ = store.build(spec, lambda out: sample_stage.run(config, inputs, out))
     return artifact
 
 
 @pytest.fixture
-def replay(tmp_path: Path) -> Iterator[do_sample.SampleInputs]:
+def replay(tmp_path: Path) -> Iterator[sample_stage.SampleInputs]:
     problems = make_problems(10)
     rows: list[dict[str, Any]] = [
         {
@@ -97,7 +97,7 @@ def replay(tmp_path: Path) -> Iterator[do_sample.SampleInputs]:
 
 
 def test_rows_are_in_the_problems_order_and_everything_is_counted(
-    tmp_path: Path, replay: do_sample.SampleInputs
+    tmp_path: Path, replay: sample_stage.SampleInputs
 ) -> None:
     steps: list[Step] = []
     groups: list[str] = []
@@ -130,13 +130,13 @@ def test_rows_are_in_the_problems_order_and_everything_is_counted(
 
 
 def test_nothing_is_started_for_a_stage_whose_shards_are_all_there(
-    tmp_path: Path, replay: do_sample.SampleInputs
+    tmp_path: Path, replay: sample_stage.SampleInputs
 ) -> None:
     store = Store(tmp_path / "store")
     artifact = sample(store, replay)
     metrics = artifact.metrics
     parts = [p.stat().st_mtime_ns for p in artifact.part_files()]
-    spec = do_sample.spec(CONFIG, replay)
+    spec = sample_stage.spec(CONFIG, replay)
     (artifact.path / "manifest.json").unlink()
     for part in artifact.manifest.parts:
         sidecar = artifact.path / f"{part.file}.sha256.json"
@@ -145,7 +145,7 @@ def test_nothing_is_started_for_a_stage_whose_shards_are_all_there(
     assert isinstance(replay.completer, Recorder)
     replay.completer.asked.clear()
     again, reused = Store(tmp_path / "store").build(
-        spec, lambda out: do_sample.run(CONFIG, replay, out)
+        spec, lambda out: sample_stage.run(CONFIG, replay, out)
     )
     assert not reused
     assert replay.completer.asked == []
@@ -154,9 +154,9 @@ def test_nothing_is_started_for_a_stage_whose_shards_are_all_there(
     assert again.metrics["tokens_per_second"] is None
 
 
-def test_identity_follows_what_can_change_a_completion(replay: do_sample.SampleInputs) -> None:
-    base = do_sample.spec(CONFIG, replay).identity
-    assert do_sample.spec(CONFIG, replace(replay, redo=0)).identity == base
+def test_identity_follows_what_can_change_a_completion(replay: sample_stage.SampleInputs) -> None:
+    base = sample_stage.spec(CONFIG, replay).identity
+    assert sample_stage.spec(CONFIG, replace(replay, redo=0)).identity == base
     policy = replace(replay.policy, fingerprint="other")
     prompt = PromptConfig(system="Think.")
     for changed in (
@@ -167,9 +167,9 @@ def test_identity_follows_what_can_change_a_completion(replay: do_sample.SampleI
         replace(replay, prompt=prompt),
         replace(replay, problems_fingerprint="others"),
     ):
-        assert do_sample.spec(CONFIG, changed).identity != base
+        assert sample_stage.spec(CONFIG, changed).identity != base
     warmer = CONFIG.model_copy(update={"temperature": 0.5})
-    assert do_sample.spec(warmer, replay).identity != base
+    assert sample_stage.spec(warmer, replay).identity != base
 
 
 @pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=pytest.mark.slow)])
@@ -200,7 +200,7 @@ def test_no_finished_shard_is_sampled_again_after_the_engine_was_killed(
 
     with pytest.raises(EngineDied, match="SIGKILL"):
         sample(store, replace(inputs, on_group=kill), config)
-    folder = store.path_of(do_sample.spec(config, inputs).identity)
+    folder = store.path_of(sample_stage.spec(config, inputs).identity)
     finished = {int(p.stem.split("-")[1]) for p in folder.glob("part-*.parquet")}
     assert finished
     assert len(finished) < 5
