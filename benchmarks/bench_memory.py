@@ -14,10 +14,10 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from filters import selection
 from filters import stage as filter_stage
-from filters.orm import OrmConfig
-from filters.select_config import SftSelection
+from filters.kinds.orm import OrmConfig
+from filters.selection import stage as select_stage
+from filters.selection.config import SftSelection
 from ratchet.generation.engine import Group, Output, Request, Sampling
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
@@ -88,7 +88,7 @@ def run_stages(group_size: int, root: Path) -> dict[str, float]:
         verdicts, _ = store.build(
             filter_stage.spec(rules, judged), lambda out: filter_stage.run(rules, judged, out)
         )
-    chosen = selection.SelectInputs(
+    chosen = select_stage.SelectInputs(
         completions=completions,
         verdicts=verdicts,
         filters=rules,
@@ -97,7 +97,9 @@ def run_stages(group_size: int, root: Path) -> dict[str, float]:
         seed=0,
     )
     cap = SftSelection()
-    rows, _ = store.build(selection.spec(cap, chosen), lambda out: selection.run(cap, chosen, out))
+    rows, _ = store.build(
+        select_stage.spec(cap, chosen), lambda out: select_stage.run(cap, chosen, out)
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"peak_mib": peak, "completions": completions.manifest.rows, "rows": rows.manifest.rows}
 

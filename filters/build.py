@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from filters.arithmetic import Arithmetic, ArithmeticConfig
 from filters.base import Filter, FilterContext
 from filters.config import FilterConfig
-from filters.custom import CustomConfig, load_custom, source_digest
-from filters.decontamination import Decontamination, DecontaminationConfig
-from filters.difficulty import Difficulty, DifficultyConfig
-from filters.diversity import DiversityConfig, build_diversity
-from filters.embeddings import embedding_digest
-from filters.format import Format, FormatConfig
-from filters.language import Language, LanguageConfig
-from filters.length import Length, LengthConfig
-from filters.orm import OrmConfig
-from filters.repetition import Repetition, RepetitionConfig
+from filters.kinds.arithmetic import Arithmetic, ArithmeticConfig
+from filters.kinds.custom import CustomConfig, load_custom, source_digest
+from filters.kinds.decontamination import Decontamination, DecontaminationConfig
+from filters.kinds.difficulty import Difficulty, DifficultyConfig
+from filters.kinds.diversity import DiversityConfig, build_diversity
+from filters.kinds.format import Format, FormatConfig
+from filters.kinds.language import Language, LanguageConfig
+from filters.kinds.length import Length, LengthConfig
+from filters.kinds.orm import OrmConfig
+from filters.kinds.repetition import Repetition, RepetitionConfig
+from filters.similarity.embeddings import embedding_digest
 from ratchet.config import identity_settings
 from ratchet.texts.completion_shape import BOXES_VERSION
 from ratchet.texts.contamination import MEASURE_VERSION

@@ -7,16 +7,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from filters.arithmetic import ArithmeticConfig
-from filters.custom import CustomConfig
-from filters.decontamination import DecontaminationConfig
-from filters.difficulty import DifficultyConfig
-from filters.diversity import DiversityConfig
-from filters.format import FormatConfig
-from filters.language import LanguageConfig
-from filters.length import LengthConfig
-from filters.orm import OrmConfig
-from filters.repetition import RepetitionConfig
+from filters.kinds.arithmetic import ArithmeticConfig
+from filters.kinds.custom import CustomConfig
+from filters.kinds.decontamination import DecontaminationConfig
+from filters.kinds.difficulty import DifficultyConfig
+from filters.kinds.diversity import DiversityConfig
+from filters.kinds.format import FormatConfig
+from filters.kinds.language import LanguageConfig
+from filters.kinds.length import LengthConfig
+from filters.kinds.orm import OrmConfig
+from filters.kinds.repetition import RepetitionConfig
 from ratchet.config_errors import Fault, refuse
 
 FilterConfig = Annotated[

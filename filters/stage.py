@@ -30,7 +30,6 @@ from filters.base import (
 )
 from filters.build import build_filter, settings_of
 from filters.config import FilterConfig, looks_across
-from filters.decontamination import DecontaminationConfig
 from filters.funnel import Funnel
 from filters.judging import (
     Judge,
@@ -42,8 +41,9 @@ from filters.judging import (
     packed,
     unpacked,
 )
-from filters.length import LengthConfig
-from filters.orm import Orm, OrmConfig
+from filters.kinds.decontamination import DecontaminationConfig
+from filters.kinds.length import LengthConfig
+from filters.kinds.orm import Orm, OrmConfig
 from ratchet.problems.grading import GradingRules
 from ratchet.problems.sets import ProblemSet
 from ratchet.processes.pool import Crew

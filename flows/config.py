@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from evals.config import EvalConfig, GateConfig, GuardConfig
 from filters.config import FilterConfig, check_filters
-from filters.decontamination import BENCHMARK
-from filters.orm import OrmConfig
-from filters.select_config import DpoSelection, GrpoSelection, SelectionConfig, SftSelection
-from filters.selection import check_selection
+from filters.kinds.decontamination import BENCHMARK
+from filters.kinds.orm import OrmConfig
+from filters.selection.config import DpoSelection, GrpoSelection, SelectionConfig, SftSelection
+from filters.selection.stage import check_selection
 from ratchet.config import Config, NotIdentity, apply_overrides, of_form, parse_config, read_toml
 from ratchet.config_errors import Fault, Faults, Place, refuse
 from ratchet.generation.prompts import PromptConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from filters.selection import rows_per_problem
+from filters.selection.stage import rows_per_problem
 from flows.config import RunConfig, dump_config
 from flows.preflight import preflight
 from flows.sets_report import overlap_lines

@@ -9,8 +9,8 @@ from typing import Any
 from filters.base import FilterContext
 from filters.build import settings_of
 from filters.config import FilterConfig
-from filters.custom import CustomConfig, load_custom
-from filters.decontamination import BENCHMARK, DecontaminationConfig
+from filters.kinds.custom import CustomConfig, load_custom
+from filters.kinds.decontamination import BENCHMARK, DecontaminationConfig
 from flows.config import RunConfig, stored_config
 from flows.engine_check import check_engine
 from ratchet.errors import InputError

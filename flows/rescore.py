@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filters import selection
 from filters import stage as filter_stage
+from filters.selection import stage as select_stage
 from flows import sets_report
 from flows.config import RunConfig, Training, stored_config
 from flows.funnel_report import counted
@@ -138,10 +138,10 @@ class _Rescoring:
         redo = self._run.redo_count(iteration, "select")
         inputs = select_inputs(side.config, side.sets, judged, redo)
         rows, _ = self._run.store.build(
-            selection.spec(training.selection, inputs),
-            lambda out: selection.run(training.selection, inputs, out),
+            select_stage.spec(training.selection, inputs),
+            lambda out: select_stage.run(training.selection, inputs, out),
         )
-        return {_key(row) for row in rows.rows(selection.row_type(training.selection))}
+        return {_key(row) for row in rows.rows(select_stage.row_type(training.selection))}
 
 
 def _key(row: SftRow | DpoRow | GrpoRow) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from filters.selection import SelectInputs
+from filters.selection.stage import SelectInputs
 from filters.stage import FilterInputs
 from flows.config import RunConfig
 from ratchet.problems.grading import GradingRules

@@ -7,8 +7,8 @@ from functools import cache
 
 from evals import gate as gate_stage
 from evals import stage as eval_stage
-from filters import selection
 from filters import stage as filter_stage
+from filters.selection import stage as select_stage
 from flows import sets_report
 from flows.config import Training
 from flows.preflight import problem_sets
@@ -82,7 +82,7 @@ def select(
     """The rows of one training."""
     place = Place(iteration, "select", training.subject)
     inputs = select_inputs(session.config, sets, judged, session.redo_count(place))
-    return session.stage(place, selection, training.selection, inputs)
+    return session.stage(place, select_stage, training.selection, inputs)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from filters.selection import row_type
+from filters.selection.stage import row_type
 from flows import sets_report
 from flows.config import RunConfig, stored_config
 from flows.lineage import artifact_of

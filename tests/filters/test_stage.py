@@ -9,12 +9,13 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 import ratchet.verifier.grader as grading
-from filters import selection, stage
+from filters import stage
 from filters.base import FilterContext
 from filters.build import settings_of
 from filters.config import FilterConfig, check_filters
-from filters.custom import CustomConfig, load_custom
-from filters.select_config import SelectionConfig, SftSelection
+from filters.kinds.custom import CustomConfig, load_custom
+from filters.selection import stage as select_stage
+from filters.selection.config import SelectionConfig, SftSelection
 from ratchet.errors import InputError
 from ratchet.problems.grading import GradingRules
 from ratchet.records import Completion, Problem, Verdict
@@ -100,7 +101,7 @@ class World:
 
     def selected(self, filters: list[dict[str, Any]], settings: dict[str, Any]) -> Artifact:
         config = SELECTION.validate_python(settings)
-        inputs = selection.SelectInputs(
+        inputs = select_stage.SelectInputs(
             completions=self.completions,
             verdicts=self.judged(filters),
             filters=FILTERS.validate_python(filters),
@@ -108,8 +109,8 @@ class World:
             problems_fingerprint="f",
             seed=0,
         )
-        spec = selection.spec(config, inputs)
-        return self.store.build(spec, lambda out: selection.run(config, inputs, out))[0]
+        spec = select_stage.spec(config, inputs)
+        return self.store.build(spec, lambda out: select_stage.run(config, inputs, out))[0]
 
 
 @pytest.fixture
@@ -288,7 +289,7 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
 
 def test_a_selection_names_a_filter_that_is_there() -> None:
     with pytest.raises(ValueError, match="none of the run's filters"):
-        selection.check_selection(
+        select_stage.check_selection(
             SftSelection(order="best", reward="prm"), FILTERS.validate_python([{"kind": "orm"}])
         )
 
@@ -311,7 +312,7 @@ def test_a_budget_holds_over_all_parts(world: World) -> None:
     for balance in ("none", "uniform", "prop2diff"):
         settings = {"balance": balance, "max_rows": 7, "max_per_problem": 3}
         artifact = world.selected([{"kind": "orm"}], settings)
-        rows = list(artifact.rows(selection.row_type(SftSelection())))
+        rows = list(artifact.rows(select_stage.row_type(SftSelection())))
         assert len(rows) == artifact.metrics["rows"] <= 7
         if balance == "uniform":
             assert len({row.problem_id for row in rows}) == 7
@@ -333,7 +334,7 @@ def test_trainers_are_told_how_long_some_prompts_were(world: World, kind: str) -
     config: SelectionConfig = SELECTION.validate_python({"kind": kind})
     told = artifact.metrics["prompt_tokens"]
     assert len(told) == 8
-    assert set(told) <= {row.problem_id for row in artifact.rows(selection.row_type(config))}
+    assert set(told) <= {row.problem_id for row in artifact.rows(select_stage.row_type(config))}
     assert set(told.values()) == {1}
 
 

@@ -21,9 +21,9 @@ from transformers import AutoTokenizer
 
 from evals import gate as gate_stage
 from evals import stage as eval_stage
-from filters import selection
 from filters import stage as filter_stage
-from filters.select_config import SelectionConfig
+from filters.selection import stage as select_stage
+from filters.selection.config import SelectionConfig
 from flows.config import RunConfig, load_config
 from ratchet.generation.engine import Group, Request, Sampling
 from ratchet.generation.prompts import render_prompt
@@ -103,7 +103,7 @@ def _specs(config: RunConfig, grader: Grader) -> Iterator[tuple[str, ArtifactSpe
     yield "filter", filter_stage.spec(config.filters, filtering)
     for training in config.trainings():
         selecting = _select_inputs(completions, verdicts, config.filters, {}, config.seed)
-        yield f"select/{training.label}", selection.spec(training.selection, selecting)
+        yield f"select/{training.label}", select_stage.spec(training.selection, selecting)
         inputs = train_stage.TrainInputs(
             rows=rows,
             start=CANDIDATE,
@@ -201,8 +201,8 @@ def outputs(folder: Path) -> Golden:
         selecting = _select_inputs(completions, verdicts, FILTERS, _by_id(), 0)
         made(
             f"select/{kind}",
-            selection.spec(chosen, selecting),
-            lambda out, c=chosen, i=selecting: selection.run(c, i, out),
+            select_stage.spec(chosen, selecting),
+            lambda out, c=chosen, i=selecting: select_stage.run(c, i, out),
         )
     before, after = (_given(store, name, _graded(every), EvalRow) for name, every in GRADED.items())
     gating = _gate_inputs(before, before, after)
@@ -416,8 +416,8 @@ def _filter_inputs(completions: Artifact, grader: Grader) -> filter_stage.Filter
 
 def _select_inputs(
     completions: Artifact, verdicts: Artifact, filters: Any, problems: Mapping[str, Any], seed: int
-) -> selection.SelectInputs:
-    return selection.SelectInputs(
+) -> select_stage.SelectInputs:
+    return select_stage.SelectInputs(
         completions=completions,
         verdicts=verdicts,
         filters=filters,

@@ -301,9 +301,8 @@ def test_the_middle_of_a_very_long_text_is_left_out() -> None:
 
 
 def test_importing_loads_no_detector() -> None:
-    code = (
-        "import sys, ratchet.texts.language.judge, filters.language; print('lingua' in sys.modules)"
-    )
+    modules = "ratchet.texts.language.judge, filters.kinds.language"
+    code = f"import sys, {modules}; print('lingua' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

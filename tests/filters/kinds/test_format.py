@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from filters.build import settings_of
-from filters.format import Format, FormatConfig
+from filters.kinds.format import Format, FormatConfig
 from tests.filters.builders import CONTEXT, make_completion, make_problem
 
 

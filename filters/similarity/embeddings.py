@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.near_duplicates import Repeat
+from filters.similarity.near_duplicates import Repeat
 from ratchet.errors import InputError
 from ratchet.policy import checkpoint_digest
 

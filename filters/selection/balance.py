@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from filters.select_config import SftSelection
+from filters.selection.config import SftSelection
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""DPO pairs and GRPO problems: what a group gives to each. Pure functions.
+"""DPO pairs: which completions of a group are set against each other. Pure functions.
 
 A pair's chosen side was accepted by every required filter; its rejected side was graded, and found
 wrong. So a right answer that another filter turned down is on neither side, and a group that is all
@@ -14,10 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from filters.difficulty import pass_rate
-from filters.select_config import DpoSelection, GrpoSelection
-from filters.select_group import Fate, JudgedGroup, same_text, unique_texts, worth_learning
-from ratchet.records import Completion, DpoRow, GrpoRow
+from filters.selection.config import DpoSelection
+from filters.selection.group import Fate, JudgedGroup, same_text, unique_texts, worth_learning
+from ratchet.records import Completion, DpoRow
 from ratchet.store.identity import derive_seed
 
 GroupOutcome = Literal["paired", "nothing_accepted", "only_cut", "nothing_wrong", "no_rewards"]
@@ -126,27 +125,4 @@ def _row(pair: Pair) -> DpoRow:
         rejected=rejected.completion,
         chosen_finish_reason=chosen.finish_reason,
         rejected_finish_reason=rejected.finish_reason,
-    )
-
-
-GrpoFate = Literal["in_band", "too_easy", "too_hard", "not_graded"]
-
-
-def grpo_fate(group: JudgedGroup, config: GrpoSelection) -> GrpoFate:
-    """Whether a problem's pass rate lies in the band, bounds included."""
-    rate = pass_rate(verdict.reward for verdict in group.verdicts[config.by])
-    if rate is None:
-        return "not_graded"
-    if rate < config.min_pass_rate:
-        return "too_hard"
-    return "too_easy" if rate > config.max_pass_rate else "in_band"
-
-
-def grpo_row(group: JudgedGroup) -> GrpoRow:
-    """The problem as a training row."""
-    return GrpoRow(
-        problem_id=group.problem.problem_id,
-        problem=group.problem.problem,
-        prompt=group.prompt,
-        reference_answer=group.problem.reference_answer,
     )

@@ -7,11 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from filters.arithmetic import Arithmetic, ArithmeticConfig
 from filters.base import MAX_NOTE_CHARS, CompletionFilter, Mark
+from filters.kinds.arithmetic import Arithmetic, ArithmeticConfig
 from tests.filters.builders import CONTEXT, make_completion, make_problem
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+")
 MARK = re.compile(r"<<(.*?)>>")

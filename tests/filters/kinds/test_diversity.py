@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from filters.base import Group, GroupFilter, Mark, SetFilter
 from filters.build import settings_of
-from filters.diversity import DiversityConfig, GroupDiversity, SetDiversity, build_diversity
-from filters.embeddings import Embedder, vector_repeats
-from filters.near_duplicates import (
+from filters.kinds.diversity import DiversityConfig, GroupDiversity, SetDiversity, build_diversity
+from filters.similarity.embeddings import Embedder, vector_repeats
+from filters.similarity.near_duplicates import (
     ALL_PAIRS,
     MinHasher,
     NearIndex,
@@ -28,12 +28,12 @@ from filters.near_duplicates import (
     near_repeats,
     shingles_of,
 )
-from filters.reasoning_paths import edit_distance, equation_repeats
+from filters.similarity.reasoning_paths import edit_distance, equation_repeats
 from ratchet.config import parse_config
 from ratchet.errors import InputError
 from tests.filters.builders import CONTEXT, make_group, make_problem
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT.parent / "shared" / "data"
 LONG = "First Tom counts the red pens and then he counts the blue pens, which makes 3 + 4 = 7 pens"
 

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from filters.difficulty import Difficulty, DifficultyConfig
+from filters.kinds.difficulty import Difficulty, DifficultyConfig
 from tests.filters.builders import CONTEXT, make_group
 
 

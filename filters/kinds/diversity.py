@@ -14,8 +14,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from filters.base import UNSCORED, FilterBase, FilterContext, Group, Mark
-from filters.embeddings import Embedder, vector_repeats
-from filters.near_duplicates import (
+from filters.similarity.embeddings import Embedder, vector_repeats
+from filters.similarity.near_duplicates import (
     MinHasher,
     NearIndex,
     Repeat,
@@ -23,7 +23,7 @@ from filters.near_duplicates import (
     normal_text,
     shingles_of,
 )
-from filters.reasoning_paths import equation_repeats
+from filters.similarity.reasoning_paths import equation_repeats
 from ratchet.config import NotIdentity
 from ratchet.texts.equations.check import signature
 

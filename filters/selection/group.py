@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from filters.near_duplicates import jaccard
-from filters.select_config import Cut
+from filters.selection.config import Cut
+from filters.similarity.near_duplicates import jaccard
 from ratchet.records import Completion, Problem, Verdict
 
 Fate = str

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from filters.base import CompletionFilter, FilterContext, Mark
-from filters.language import Language, LanguageConfig
+from filters.kinds.language import Language, LanguageConfig
 from ratchet.config import parse_config
 from ratchet.errors import InputError
 from tests.filters.builders import make_completion, make_problem

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from filters.repetition import Repetition, RepetitionConfig
+from filters.kinds.repetition import Repetition, RepetitionConfig
 from tests.filters.builders import CONTEXT, make_completion, make_problem
 
 PLAIN = (

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from filters.base import is_sound
-from filters.select_config import SftSelection
-from filters.select_group import (
+from filters.selection.balance import Supply
+from filters.selection.config import SftSelection
+from filters.selection.group import (
     Fate,
     JudgedGroup,
     best_first,
@@ -18,7 +19,6 @@ from filters.select_group import (
     unique_texts,
     worth_learning,
 )
-from filters.targets import Supply
 from ratchet.records import Completion, Problem, SftRow
 from ratchet.store.identity import derive_seed
 

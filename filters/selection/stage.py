@@ -1,7 +1,7 @@
 """Selection: verdicts become training rows. Nothing else decides what trains.
 
-The shell that streams shards through the pure functions of `filters.select_sft`,
-`filters.select_pairs` and `filters.targets`.
+The shell that streams shards through the pure functions of `filters.selection.sft`,
+`filters.selection.dpo` and `filters.selection.balance`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from itertools import groupby
 from typing import Any
 
 from filters.base import FilterBase
-from filters.select_config import (
+from filters.selection.balance import plan_targets
+from filters.selection.config import (
     DpoSelection,
     GrpoSelection,
     SelectionConfig,
     SftSelection,
     named_filters,
 )
-from filters.select_group import JudgedGroup
-from filters.select_pairs import grpo_fate, grpo_row, select_dpo
-from filters.select_sft import select_sft, solution_ids, solution_row, supply_of
+from filters.selection.dpo import select_dpo
+from filters.selection.group import JudgedGroup
+from filters.selection.grpo import grpo_fate, grpo_row
+from filters.selection.sft import select_sft, solution_ids, solution_row, supply_of
 from filters.stage import groups_of
-from filters.targets import plan_targets
 from ratchet.config import identity_settings
 from ratchet.progress import Progress, Step, silent
 from ratchet.records import Completion, DpoRow, GrpoRow, Problem, SftRow, Verdict

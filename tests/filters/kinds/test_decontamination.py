@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from filters.base import FilterContext, Group, GroupFilter, Mark
-from filters.decontamination import Decontamination, DecontaminationConfig
+from filters.kinds.decontamination import Decontamination, DecontaminationConfig
 from ratchet.config import parse_config
 from ratchet.errors import InputError
 from tests.filters.builders import make_group, make_problem

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from filters.select_config import GrpoSelection, SftSelection
-from filters.select_group import JudgedGroup, farthest_first, unique_texts
-from filters.select_sft import GIVEN_SOLUTION, select_sft, solution_ids, solution_row, supply_of
-from filters.targets import Supply
+from filters.selection.balance import Supply
+from filters.selection.config import GrpoSelection, SftSelection
+from filters.selection.group import JudgedGroup, farthest_first, unique_texts
+from filters.selection.sft import GIVEN_SOLUTION, select_sft, solution_ids, solution_row, supply_of
 from flows.config import load_config
 from ratchet.records import Problem
 from tests.filters.builders import make_completion, make_problem, make_verdicts
 
-RECIPES = Path(__file__).resolve().parents[2] / "configs"
+RECIPES = Path(__file__).resolve().parents[3] / "configs"
 WORDS = ["a", "b", " a", "c", "d e", "d  e", "f g h", "f g i"]
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=20)
 

@@ -24,7 +24,7 @@ class SftSelection(Config):
     reward: str | None = None
     """The filter whose reward `order = "best"` goes by."""
     balance: Literal["none", "uniform", "prop2diff"] = "none"
-    """How rows are shared out among problems; see `filters.targets`."""
+    """How rows are shared out among problems; see `filters.selection.balance`."""
     max_rows: Annotated[int | None, Field(ge=1)] = None
     """Rows from completions over all problems, given solutions not counted."""
     include_solutions: Annotated[int, Field(ge=0)] = 0

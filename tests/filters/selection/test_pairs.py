@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from filters.select_config import DpoSelection, GrpoSelection
-from filters.select_group import JudgedGroup
-from filters.select_pairs import grpo_fate, grpo_row, select_dpo
+from filters.selection.config import DpoSelection, GrpoSelection
+from filters.selection.dpo import select_dpo
+from filters.selection.group import JudgedGroup
+from filters.selection.grpo import grpo_fate, grpo_row
 from tests.filters.builders import make_completion, make_problem, make_verdicts
 
 completions = st.lists(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from filters.near_duplicates import Repeat
+from filters.similarity.near_duplicates import Repeat
 
 MAX_WORDS = 1000
 """Words of a text that its edit distances are counted on."""

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.select_config import SftSelection
-from filters.targets import Supply, plan_targets
+from filters.selection.balance import Supply, plan_targets
+from filters.selection.config import SftSelection
 
 supplies = st.dictionaries(
     st.text("abcdefgh", min_size=1, max_size=3),

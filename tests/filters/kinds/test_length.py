@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from filters.base import FilterContext, LengthCounts
-from filters.length import Length, LengthConfig, Spread
+from filters.kinds.length import Length, LengthConfig, Spread
 from tests.filters.builders import CONTEXT, make_group, make_problem
 
 

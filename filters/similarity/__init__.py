@@ -1,0 +1,1 @@
+"""How alike texts are: by shingles, by embeddings, by equations. No verdicts."""
