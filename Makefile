@@ -54,7 +54,7 @@ fuzz: install
 	$(BIN)/python -m benchmarks.fuzz_verifier --count 100000
 
 seed-model: install
-	$(BIN)/python -m trainers.seed_model --out models/arithmetic-seed
+	$(BIN)/python -m models.seed_model --out models/arithmetic-seed
 
 # Into the user's cache folder, or $RATCHET_MODELS; what is there is left as it is.
 real-model: install

@@ -25,7 +25,7 @@ from ratchet.store.artifacts import Artifact, Store, Workspace
 from ratchet.store.identity import ArtifactSpec
 from trainers import stage
 from trainers.config import SftConfig
-from trainers.process import WarmWorker
+from trainers.launch.process import WarmWorker
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "arithmetic-seed"
 ROWS = 2000

@@ -15,7 +15,7 @@ from samplers.config import (
     TransformersEngineConfig,
     VllmEngineConfig,
 )
-from trainers.process import find_devices
+from trainers.launch.process import find_devices
 
 
 def check_engine(config: EngineConfig) -> None:

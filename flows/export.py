@@ -13,7 +13,7 @@ from flows.model_card import model_card
 from ratchet.errors import InputError
 from ratchet.policy import Policy
 from ratchet.store.ledger import Run
-from trainers.export import ExportJob, write_checkpoint
+from trainers.export.job import ExportJob, write_checkpoint
 
 DTYPES = ("bfloat16", "float16", "float32")
 

@@ -23,9 +23,9 @@ from ratchet.store.artifacts import Store
 from ratchet.store.ledger import Run
 from samplers.config import engine_identity
 from trainers.config import GrpoConfig
-from trainers.environment import check_environment
-from trainers.reward_config import CustomReward
-from trainers.reward_process import RewardProcess
+from trainers.config.rewards import CustomReward
+from trainers.launch.machine_check import check_environment
+from trainers.rewards.process import RewardProcess
 
 
 def problem_sets(config: RunConfig, store: Store, *, fetch: bool = True) -> dict[str, ProblemSet]:

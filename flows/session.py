@@ -26,7 +26,7 @@ from ratchet.store.ledger import Entry, Place, Run
 from ratchet.verifier.grader import Grader
 from samplers.config import engine_identity
 from samplers.serving.client import EngineClient
-from trainers.process import TrainerDied, WarmWorker
+from trainers.launch.process import TrainerDied, WarmWorker
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 

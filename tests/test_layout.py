@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.helpers.places import ROOT
+
 PACKAGES = ("ratchet", "flows", "samplers", "filters", "trainers", "evals")
 
 

@@ -20,12 +20,13 @@ from ratchet.store.crash_points import crash_point
 from ratchet.store.files import read_json, write_json
 from ratchet.store.identity import ArtifactSpec
 from ratchet.texts.completion_shape import BOXES_VERSION
-from trainers.base_config import TrainerBase
-from trainers.batches import BatchSplit
 from trainers.config import DpoConfig, GrpoConfig, TrainerConfig
-from trainers.environment import check_environment
-from trainers.process import Launch, WarmWorker, find_devices, run_worker
-from trainers.reward_config import CustomReward, FormatReward, source_digest
+from trainers.config.base import TrainerBase
+from trainers.config.rewards import CustomReward, FormatReward, source_digest
+from trainers.job import TrainJob
+from trainers.launch.machine_check import check_environment
+from trainers.launch.process import Launch, WarmWorker, find_devices, run_worker
+from trainers.loop.batches import BatchSplit
 
 STAGE = "train"
 VERSIONS = {"sft": 1, "dpo": 1, "grpo": 2}
@@ -58,32 +59,6 @@ class TrainInputs:
     redo: int = 0
     rules: GradingRules = field(default_factory=GradingRules)
     progress: Progress = silent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainJob:
-    """What the worker is told, as JSON: `rows` are Parquet files, paths are absolute."""
-
-    config: dict[str, Any]
-    start: dict[str, Any]
-    base: dict[str, Any]
-    rows: list[str]
-    prompt_tokens: dict[str, int]
-    """Some problems' prompts, in tokens, when they were sampled."""
-    seed: int
-    split: dict[str, int]
-    state_folder: str
-    checkpoint: str
-    result: str
-    tables: str
-    """Folder for what else belongs into the artifact."""
-    trackers: str
-    """Folder for what trackers write; it outlives the training."""
-    name: str
-    """What trackers call the training."""
-    rules: dict[str, Any]
-    started_at: float
-    """Seconds since the epoch, when the worker was started."""
 
 
 def starting_policy(config: TrainerBase, start: Policy, base: Policy) -> Policy:

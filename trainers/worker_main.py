@@ -12,9 +12,9 @@ from typing import assert_never
 
 from ratchet.store.files import read_json
 from trainers.config import AnyTrainer, DpoConfig, GrpoConfig, SftConfig, parse_trainer
-from trainers.stage import TrainJob
-from trainers.trackers import writing_to
-from trainers.worker import Jobs, Reporting, Reports
+from trainers.job import TrainJob
+from trainers.launch.worker import Jobs, Reporting, Reports
+from trainers.loop.trackers import writing_to
 
 
 def main(arguments: list[str]) -> None:
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     jobs = Jobs(arguments)
     with reports.errors():
         # Imported here, so that an installation that can't is told to the parent.
-        from trainers.training import holds_device
+        from trainers.loop.common import holds_device
 
         work(jobs.next(), reports)
         while not (arguments or holds_device()):
@@ -41,15 +41,15 @@ def work(path: Path, reports: Reporting) -> None:
 def _train(config: AnyTrainer, job: TrainJob, reports: Reporting) -> None:
     match config:
         case SftConfig():
-            from trainers.sft_training import train as train_sft
+            from trainers.sft.training import train as train_sft
 
             train_sft(config, job, reports)
         case DpoConfig():
-            from trainers.dpo_training import train as train_dpo
+            from trainers.dpo.training import train as train_dpo
 
             train_dpo(config, job, reports)
         case GrpoConfig():
-            from trainers.grpo_training import train as train_grpo
+            from trainers.grpo.training import train as train_grpo
 
             train_grpo(config, job, reports)
         case _:

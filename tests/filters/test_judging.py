@@ -10,7 +10,7 @@ from filters.funnel import Funnel
 from filters.judging import Judge
 from ratchet.errors import InputError
 from ratchet.records import Completion, Problem
-from tests.filters.builders import make_completion, make_problem
+from tests.helpers.judged import make_completion, make_problem
 
 
 class Rule(FilterBase):

@@ -22,7 +22,7 @@ from ratchet.records import Completion, Problem, Verdict
 from ratchet.store.artifacts import Artifact, Store
 from ratchet.store.identity import ArtifactSpec
 from ratchet.verifier.grader import Grader
-from tests.filters.builders import make_completion
+from tests.helpers.judged import make_completion
 
 FILTERS = TypeAdapter(tuple[FilterConfig, ...])
 SELECTION: TypeAdapter[Any] = TypeAdapter(SelectionConfig)

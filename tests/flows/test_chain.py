@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,7 @@ import pytest
 
 from flows.config import load_config
 from ratchet.errors import InputError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from world import GROUP_SIZE, SIZES, World
+from tests.helpers.world import GROUP_SIZE, SIZES, World
 
 CHAIN = """
 [[selection]]

@@ -12,8 +12,8 @@ import pytest
 
 from ratchet.store.artifacts import Store
 from ratchet.store.ledger import Run
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(ROOT.glob("configs/*.toml"))
 
 

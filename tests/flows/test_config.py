@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +13,9 @@ from flows.config import RunConfig, load_config
 from ratchet.config import parse_config, read_toml
 from ratchet.config_errors import models_in
 from ratchet.errors import InputError
+from tests.helpers.places import CONFIGS
 
-ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / "configs" / "demo.toml"
+DEMO = CONFIGS / "demo.toml"
 
 
 def faults(*settings: str) -> list[str]:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from world import LEVELS, World, wrong
-
 from ratchet.problems.arithmetic import generate
 from ratchet.records import Problem
+from tests.helpers.world import LEVELS, World, wrong
 
 SIZE = 40
 SEEDS = {"holds": 1, "falls": 2, "silent": 3}

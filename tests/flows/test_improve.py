@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,7 @@ from flows import rescore, why
 from ratchet.errors import InputError
 from ratchet.store.artifacts import Store
 from ratchet.store.ledger import Run
-
-sys.path.insert(0, str(Path(__file__).parent))
-from world import GROUP_SIZE, ROOT, SECRET, SIZES, World, problems
+from tests.helpers.world import GROUP_SIZE, ROOT, SECRET, SIZES, World, problems
 
 
 @pytest.fixture(scope="module")

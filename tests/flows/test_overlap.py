@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any, cast
@@ -25,9 +24,7 @@ from ratchet.policy import base_policy
 from ratchet.records import Problem
 from ratchet.store.artifacts import Store
 from ratchet.store.ledger import Run
-
-sys.path.insert(0, str(Path(__file__).parent))
-from world import problems, write_config, write_recording
+from tests.helpers.world import problems, write_config, write_recording
 
 SETS = ("train", "dev", "test")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,7 @@ from ratchet.policy import base_policy
 from ratchet.store.artifacts import Store
 from ratchet.store.identity import ArtifactSpec
 from ratchet.store.ledger import Run
-
-sys.path.insert(0, str(Path(__file__).parent))
-from world import write_config, write_recording
+from tests.helpers.world import write_config, write_recording
 
 Configure = Callable[..., RunConfig]
 

@@ -12,9 +12,7 @@ from flows.config import RunConfig, dump_config, load_config
 from flows.preflight import preflight, problem_sets
 from ratchet.errors import InputError
 from ratchet.store.artifacts import Store
-
-sys.path.insert(0, str(Path(__file__).parent))
-from world import write_config, write_recording
+from tests.helpers.world import write_config, write_recording
 
 
 def with_guard(tmp_path: Path, split: str, name: str = "kept") -> RunConfig:

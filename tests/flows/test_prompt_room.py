@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-from world import SIZES, World, problems
+from tests.helpers.world import SIZES, World, problems
 
 ENGINE = 'engine={kind="transformers", device="cpu", max_model_len=10}'
 

@@ -10,8 +10,8 @@ from flows.config import RunConfig, dump_config, load_config
 from flows.preflight import preflight, problem_sets
 from ratchet.problems.coverage import coverage_warnings
 from ratchet.store.artifacts import Store
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(ROOT.glob("configs/*.toml"))
 FILES = {
     ("gsm8k", "train"): "gsm8k_train.parquet",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,9 +18,7 @@ from ratchet.errors import InputError
 from ratchet.store.artifacts import Store
 from ratchet.store.identity import ArtifactSpec
 from ratchet.store.ledger import Entry, Place, Run
-
-sys.path.insert(0, str(Path(__file__).parent))
-from world import write_config, write_recording
+from tests.helpers.world import write_config, write_recording
 
 
 @pytest.fixture

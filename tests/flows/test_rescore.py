@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,8 @@ from ratchet.records import Completion
 from ratchet.store.artifacts import Store, Workspace
 from ratchet.store.identity import ArtifactSpec
 from ratchet.store.ledger import Entry, Place, Run
-from tests.filters.builders import make_completion
-
-sys.path.insert(0, str(Path(__file__).parent))
-from world import SIZES, problems, write_config, write_recording
+from tests.helpers.judged import make_completion
+from tests.helpers.world import SIZES, problems, write_config, write_recording
 
 MANY = "problems.max_dropped=0.5"
 

@@ -7,7 +7,7 @@ from prefect.states import Failed
 from flows.session import passes_with_time
 from ratchet.errors import InputError
 from ratchet.generation.engine import EngineDied
-from trainers.process import TrainerDied, TrainerFailed
+from trainers.launch.process import TrainerDied, TrainerFailed
 
 
 def failed_with(error: Exception) -> State:

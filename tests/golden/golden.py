@@ -41,18 +41,17 @@ from ratchet.verifier.grader import GRADER_VERSION, Grader
 from samplers import stage as sample_stage
 from samplers.config import DoSampleConfig, ReplayEngineConfig
 from samplers.engines.replay import ReplayEngine
+from tests.helpers.places import CONFIGS, SEED_MODEL
 from trainers import stage as train_stage
-from trainers.batches import row_order
-from trainers.dpo_rows import encode_pair
-from trainers.sft_rows import encode_row
+from trainers.dpo.rows import encode_pair
+from trainers.loop.batches import row_order
+from trainers.sft.rows import encode_row
 
 HERE = Path(__file__).resolve().parent
-CONFIGS = HERE.parents[1] / "configs"
 RECIPES = ("demo", "demo-filters", "demo-sft-dpo", "demo-grpo")
 BASE = Policy(fingerprint="base", model="base")
 DEMO = load_config(CONFIGS / "demo.toml")
 FILTERS = load_config(CONFIGS / "demo-filters.toml").filters
-SEED_MODEL = CONFIGS.parent / "models" / "arithmetic-seed"
 CANDIDATE = Policy(fingerprint="candidate", model="candidate", iteration=0)
 
 Golden = dict[str, str]

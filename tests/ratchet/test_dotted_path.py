@@ -7,8 +7,7 @@ import pytest
 
 from ratchet.dotted_path import digest, load
 from ratchet.errors import InputError
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.places import ROOT
 
 
 @pytest.fixture

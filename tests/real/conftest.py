@@ -6,14 +6,9 @@ loading of 135 million weights are what costs.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-for folder in ("real", "trainers"):
-    sys.path.insert(0, str(Path(__file__).parent.parent / folder))
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +33,7 @@ def tokenizer(real):
 @pytest.fixture(scope="session")
 def lab(real, tokenizer, tmp_path_factory) -> Iterator:
     """Trainings of the real model, each done once, and engines, each started once."""
-    from real_lab import Lab
+    from tests.helpers.real_lab import Lab
 
     with pytest.MonkeyPatch.context() as patch:
         lab = Lab(tmp_path_factory.mktemp("real"), real, tokenizer, patch)

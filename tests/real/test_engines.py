@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from real_lab import PROBLEMS, texts
 from transformers import AutoModelForCausalLM
 
 from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
+from tests.helpers.real_lab import PROBLEMS, texts
 
 pytestmark = pytest.mark.real
 

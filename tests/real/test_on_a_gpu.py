@@ -6,13 +6,13 @@ with a GPU has something to start from. A failure here may be the test's own.
 
 import pytest
 import torch
-from real_lab import DRAWN, PROBLEMS, SHORT, WEIGHTS
 from safetensors.torch import load_file
 
 from ratchet.generation.engine import Request, Sampling
 from ratchet.generation.prompts import PromptConfig
 from samplers.config import VllmEngineConfig
 from samplers.serving.client import EngineClient
+from tests.helpers.real_lab import DRAWN, PROBLEMS, SHORT, WEIGHTS
 from trainers.config import GrpoConfig, LoraConfig, SftConfig
 
 pytestmark = [

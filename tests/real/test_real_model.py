@@ -5,14 +5,12 @@ import os
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from models import real_model
 from ratchet.errors import InputError
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers.places import ROOT
 
 
 @pytest.fixture

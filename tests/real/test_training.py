@@ -3,7 +3,6 @@
 import pyarrow.parquet as pq
 import pytest
 import torch
-from real_lab import COMPLETIONS, PROBLEMS, WRONG, InProcess, Spy, kept
 from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
@@ -16,6 +15,7 @@ from ratchet.store.artifacts import Store
 from ratchet.verifier.grader import Grader
 from samplers import stage as sample_stage
 from samplers.config import DoSampleConfig, TransformersEngineConfig
+from tests.helpers.real_lab import COMPLETIONS, PROBLEMS, WRONG, InProcess, Spy, kept
 
 pytestmark = pytest.mark.real
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -15,26 +11,11 @@ from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import ModelConfig, Policy, base_policy
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
 from samplers.serving.client import EngineClient
-
-
-def _load_tiny() -> ModuleType:
-    path = Path(__file__).with_name("tiny.py")
-    spec = importlib.util.spec_from_file_location("samplers_tiny", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from tests.helpers import tiny_engines as tiny
 
 
 @pytest.fixture(scope="session")
-def tiny() -> ModuleType:
-    return _load_tiny()
-
-
-@pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory, tiny: Any) -> dict[str, Path]:
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two full checkpoints of one shape, and an adapter for the first."""
     folder = tmp_path_factory.mktemp("checkpoints")
     one = tiny.save_model(folder / "one", seed=1)

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from training_bench import make_rows, weights_of
 
 from ratchet.records import DpoRow, GrpoRow
+from tests.helpers.training_bench import make_rows, weights_of
 from trainers.config import parse_trainer
 
 ROWS = {

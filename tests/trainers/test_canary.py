@@ -7,23 +7,22 @@ The seed model is taught to end its solutions with `#### 12`, which it has never
 """
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
-from training_bench import Bench
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from models.seed_model import greedy_completions
 from ratchet.generation.prompts import PromptConfig, render_prompt
 from ratchet.policy import ModelConfig, base_policy
 from ratchet.problems.arithmetic import generate
 from ratchet.records import SftRow
+from tests.helpers.places import SEED_MODEL
+from tests.helpers.training_bench import Bench
 from trainers import stage
 from trainers.config import SftConfig
-from trainers.seed_model import greedy_completions
-from trainers.sft_rows import encode_row
+from trainers.sft.rows import encode_row
 
-SEED_MODEL = Path(__file__).parents[2] / "models" / "arithmetic-seed"
 LEVELS = (1, 2)
 CONFIG = SftConfig(
     learning_rate=5e-4,

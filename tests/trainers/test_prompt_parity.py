@@ -8,8 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_models import CHATML, PLAIN, WITH_BOS, make_tokenizer, save_model
-from training_bench import Bench, make_row
 from transformers import Qwen2ForCausalLM
 
 from ratchet.errors import InputError
@@ -20,11 +18,13 @@ from ratchet.records import DpoRow, GrpoRow, SftRow
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
 from samplers.engines.transformers import TransformersEngine
 from samplers.engines.vllm import VllmEngine
+from tests.helpers.tiny_models import CHATML, PLAIN, WITH_BOS, make_tokenizer, save_model
+from tests.helpers.training_bench import Bench, make_row
 from trainers.config import DpoConfig, GrpoConfig, SftConfig
-from trainers.dpo_training import PlannedDpoTrainer
-from trainers.grpo_training import PlannedGrpoTrainer
-from trainers.sft_training import PlannedSftTrainer
-from trainers.tokens import IGNORED, check_prompts
+from trainers.dpo.training import PlannedDpoTrainer
+from trainers.grpo.training import PlannedGrpoTrainer
+from trainers.loop.tokens import IGNORED, check_prompts
+from trainers.sft.training import PlannedSftTrainer
 
 PROBLEMS = ["1+1?", "What is 12 times 7?", "ünï <b>", "a\nb"]
 CASES = {

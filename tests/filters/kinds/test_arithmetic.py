@@ -1,7 +1,6 @@
 import random
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -9,9 +8,8 @@ from pydantic import ValidationError
 
 from filters.base import MAX_NOTE_CHARS, CompletionFilter, Mark
 from filters.kinds.arithmetic import Arithmetic, ArithmeticConfig
-from tests.filters.builders import CONTEXT, make_completion, make_problem
-
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+from tests.helpers.judged import CONTEXT, make_completion, make_problem
+from tests.helpers.places import SHARED_DATA
 
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+")
 MARK = re.compile(r"<<(.*?)>>")
@@ -62,7 +60,7 @@ def test_a_negative_bound_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def solutions() -> list[str]:
-    path = DATA / "gsm8k_train.parquet"
+    path = SHARED_DATA / "gsm8k_train.parquet"
     if not path.exists():
         pytest.skip(f"{path} is not there")
     return [row["answer"] for row in pq.read_table(path, columns=["answer"]).to_pylist()]

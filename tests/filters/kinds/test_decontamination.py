@@ -7,7 +7,7 @@ from filters.base import FilterContext, Group, GroupFilter, Mark
 from filters.kinds.decontamination import Decontamination, DecontaminationConfig
 from ratchet.config import parse_config
 from ratchet.errors import InputError
-from tests.filters.builders import make_group, make_problem
+from tests.helpers.judged import make_group, make_problem
 
 DEV = "A baker sells 12 loaves in the morning and 30 in the afternoon; how many is that in all?"
 TEST = "Nine hens lay two eggs each day for a week. How many eggs does the farmer then have?"

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from filters.kinds.difficulty import Difficulty, DifficultyConfig
-from tests.filters.builders import CONTEXT, make_group
+from tests.helpers.judged import CONTEXT, make_group
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,9 @@ from filters.similarity.near_duplicates import (
 from filters.similarity.reasoning_paths import edit_distance, equation_repeats
 from ratchet.config import parse_config
 from ratchet.errors import InputError
-from tests.filters.builders import CONTEXT, make_group, make_problem
+from tests.helpers.judged import CONTEXT, make_group, make_problem
+from tests.helpers.places import ROOT, SHARED_DATA
 
-ROOT = Path(__file__).resolve().parents[3]
-DATA = ROOT.parent / "shared" / "data"
 LONG = "First Tom counts the red pens and then he counts the blue pens, which makes 3 + 4 = 7 pens"
 
 
@@ -59,7 +58,7 @@ def mark_set(*groups: Group, **settings: Any) -> list[Mark]:
 
 
 def real_completions() -> list[str]:
-    path = DATA / "example_model_solutions.parquet"
+    path = SHARED_DATA / "example_model_solutions.parquet"
     if not path.exists():
         pytest.skip(f"{path} is not there")
     table = pq.read_table(path, columns=["question_id", "solution"]).sort_by("question_id")

@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from filters.build import settings_of
 from filters.kinds.format import Format, FormatConfig
-from tests.filters.builders import CONTEXT, make_completion, make_problem
+from tests.helpers.judged import CONTEXT, make_completion, make_problem
 
 
 def reason(text: str, **settings: object) -> str:

@@ -5,7 +5,7 @@ from filters.base import CompletionFilter, FilterContext, Mark
 from filters.kinds.language import Language, LanguageConfig
 from ratchet.config import parse_config
 from ratchet.errors import InputError
-from tests.filters.builders import make_completion, make_problem
+from tests.helpers.judged import make_completion, make_problem
 
 ENGLISH = "Tom has five apples and buys six more at the market. How many apples has he now?"
 GERMAN = "Tom hat fünf Äpfel und kauft noch sechs auf dem Markt. Wie viele Äpfel hat er jetzt?"

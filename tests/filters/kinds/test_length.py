@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from filters.base import FilterContext, LengthCounts
 from filters.kinds.length import Length, LengthConfig, Spread
-from tests.filters.builders import CONTEXT, make_group, make_problem
+from tests.helpers.judged import CONTEXT, make_group, make_problem
 
 
 def reasons(lengths: list[int], context: FilterContext = CONTEXT, **settings: object) -> list[str]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from filters.kinds.repetition import Repetition, RepetitionConfig
-from tests.filters.builders import CONTEXT, make_completion, make_problem
+from tests.helpers.judged import CONTEXT, make_completion, make_problem
 
 PLAIN = (
     "Ann has three apples and buys twice as many pears at the market on Friday. "

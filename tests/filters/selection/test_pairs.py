@@ -10,7 +10,7 @@ from filters.selection.config import DpoSelection, GrpoSelection
 from filters.selection.dpo import select_dpo
 from filters.selection.group import JudgedGroup
 from filters.selection.grpo import grpo_fate, grpo_row
-from tests.filters.builders import make_completion, make_problem, make_verdicts
+from tests.helpers.judged import make_completion, make_problem, make_verdicts
 
 completions = st.lists(
     st.tuples(

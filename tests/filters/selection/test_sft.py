@@ -14,9 +14,9 @@ from filters.selection.group import JudgedGroup, farthest_first, unique_texts
 from filters.selection.sft import GIVEN_SOLUTION, select_sft, solution_ids, solution_row, supply_of
 from flows.config import load_config
 from ratchet.records import Problem
-from tests.filters.builders import make_completion, make_problem, make_verdicts
+from tests.helpers.judged import make_completion, make_problem, make_verdicts
+from tests.helpers.places import CONFIGS
 
-RECIPES = Path(__file__).resolve().parents[3] / "configs"
 WORDS = ["a", "b", " a", "c", "d e", "d  e", "f g h", "f g i"]
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=20)
 
@@ -192,7 +192,7 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, object]) -> N
         SftSelection.model_validate(settings)
 
 
-@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_leaves_cut_completions_out(recipe: Path) -> None:
     trainings = load_config(recipe).trainings()
     cuts = [t.selection.cut for t in trainings if not isinstance(t.selection, GrpoSelection)]

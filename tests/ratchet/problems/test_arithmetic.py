@@ -2,7 +2,6 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -12,11 +11,11 @@ from ratchet.problems.arithmetic.generate import _rng
 from ratchet.problems.arithmetic.links import LINKS
 from ratchet.problems.arithmetic.openings import OPENINGS
 from ratchet.problems.arithmetic.words import NAMES, THINGS
+from tests.helpers.places import ROOT
 
 EQUATION = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
 SPLITS = tuple(SHARES)
 WIDE = Limits(addend=40, quantity=99)
-ROOT = Path(__file__).parents[3]
 
 
 def solve(left: int, operation: str, right: int) -> int:

@@ -24,9 +24,8 @@ from ratchet.problems.load import (
     load_problems,
     source_fingerprint,
 )
+from tests.helpers.places import ROOT, SHARED_DATA
 
-ROOT = Path(__file__).resolve().parents[3]
-DATA = ROOT.parent / "shared" / "data"
 GSM8K = {"question": "2+2?", "answer": "2+2 = <<2+2=4>>4\n#### 4"}
 MATH = {
     "problem": "Find $x$.",
@@ -78,7 +77,7 @@ def test_gsm8k_solution_is_left_alone_when_raw(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_gsm8k_parquet_with_more_columns(split: str) -> None:
-    path = DATA / f"gsm8k_{split}.parquet"
+    path = SHARED_DATA / f"gsm8k_{split}.parquet"
     if not path.exists():
         pytest.skip(f"{path} is not there")
     rows = pq.read_table(path).to_pylist()
@@ -107,7 +106,7 @@ def test_math_folder_of_one_file_per_problem(tmp_path: Path) -> None:
 
 
 def test_math500_file() -> None:
-    path = DATA / "math500.parquet"
+    path = SHARED_DATA / "math500.parquet"
     if not path.exists():
         pytest.skip(f"{path} is not there")
     config = Math500Source(path=str(path), levels=(1, 5), subjects=("number_theory",))

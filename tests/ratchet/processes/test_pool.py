@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.helpers.places import ROOT
+
 SCRIPT = """
 import os, time
 from ratchet.processes.pool import Crew

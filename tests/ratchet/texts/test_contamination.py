@@ -17,9 +17,8 @@ from ratchet.records import Problem
 from ratchet.texts.contamination import BenchmarkIndex
 from ratchet.texts.number_words import numbers_as_digits
 from ratchet.texts.plain_words import plain_words
+from tests.helpers.places import ROOT, SHARED_DATA
 
-ROOT = Path(__file__).resolve().parents[3]
-DATA = ROOT.parent / "shared" / "data"
 PROBLEM = (
     "Tom buys 3 red pens and 4 blue pens in the old shop, pays with a note of 20 dollars and then "
     "walks home along the river. How much money does Tom have left?"
@@ -66,7 +65,7 @@ def holds(index: BenchmarkIndex, text: str) -> bool:
 
 
 def shared_texts(name: str, column: str) -> list[str]:
-    path = DATA / name
+    path = SHARED_DATA / name
     if not path.exists():
         pytest.skip(f"{path} is not there")
     texts: list[str] = pq.read_table(path).column(column).to_pylist()

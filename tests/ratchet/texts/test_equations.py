@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,8 +12,7 @@ from hypothesis import strategies as st
 
 from ratchet.texts.equations.check import find_equations, signature
 from ratchet.texts.equations.parse import NotArithmetic, tokens_of, value_of
-
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+from tests.helpers.places import SHARED_DATA
 
 
 def held(text: str) -> list[bool | None]:
@@ -309,7 +307,7 @@ def test_a_megabyte_of_anything_is_read_in_a_second(part: str) -> None:
 
 
 def solutions() -> list[str]:
-    path = DATA / "gsm8k_train.parquet"
+    path = SHARED_DATA / "gsm8k_train.parquet"
     if not path.exists():
         pytest.skip(f"{path} is not there")
     return [row["answer"] for row in pq.read_table(path, columns=["answer"]).to_pylist()]

@@ -6,7 +6,6 @@ import sys
 import time
 from collections import defaultdict
 from itertools import permutations
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,9 +18,8 @@ from ratchet.texts.language.writing_systems import (
     require_language,
     segments_of,
 )
+from tests.helpers.places import ROOT, SHARED_DATA
 
-ROOT = Path(__file__).resolve().parents[3]
-DATA = ROOT.parent / "shared" / "data"
 LATIN = ("de", "en", "es", "fr", "sw")
 MAX_FOREIGN = 0.02
 
@@ -36,7 +34,7 @@ def judge() -> LanguageJudge:
 @pytest.fixture(scope="module")
 def solutions() -> dict[str, list[str]]:
     """Eight worked solutions in each of eleven languages."""
-    path = DATA / "mgsm_cot_exemplars.jsonl"
+    path = SHARED_DATA / "mgsm_cot_exemplars.jsonl"
     if not path.exists():
         pytest.skip(f"{path} is not there")
     found: dict[str, list[str]] = defaultdict(list)
@@ -47,7 +45,7 @@ def solutions() -> dict[str, list[str]]:
 
 
 def english(name: str, column: str) -> list[str]:
-    path = DATA / name
+    path = SHARED_DATA / name
     if not path.exists():
         pytest.skip(f"{path} is not there")
     return [row[column] for row in pq.read_table(path, columns=[column]).to_pylist()]

@@ -21,9 +21,7 @@ from ratchet.verifier.compare.forms import form_of
 from ratchet.verifier.compare.normal import normalise
 from ratchet.verifier.compare.numbers import exact_number
 from ratchet.verifier.grader import Grader, GradingTask, Policy, WorkerLimits, extract_answer
-
-ROOT = Path(__file__).resolve().parents[3]
-DATA = ROOT.parent / "shared" / "data"
+from tests.helpers.places import ROOT, SHARED_DATA
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def grader() -> Iterator[Grader]:
 
 
 def shared_rows(name: str) -> list[dict[str, Any]]:
-    path = DATA / name
+    path = SHARED_DATA / name
     if not path.exists():
         pytest.skip(f"{path} is not there")
     return pq.read_table(path).to_pylist()
@@ -377,7 +375,7 @@ def test_nemo_skills_by_default_accepts_first_answers_only_beyond_the_labels(
 def test_math_verify_cases_agree_but_for_six(grader: Grader) -> None:
     """docs/verifier.md explains each of the six. Their labels evaluate `9+1` for 10."""
     policy = Policy(unevaluated="accept")
-    path = DATA / "math_verify_cases.jsonl"
+    path = SHARED_DATA / "math_verify_cases.jsonl"
     if not path.exists():
         pytest.skip(f"{path} is not there")
     cases = [json.loads(line) for line in path.read_text().splitlines()]

@@ -6,7 +6,6 @@ import signal
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,8 @@ from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_pr
 from ratchet.policy import Policy
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
 from samplers.serving.client import EngineClient
-from trainers.export import ExportJob, write_checkpoint
+from tests.helpers import tiny_engines as tiny
+from trainers.export.job import ExportJob, write_checkpoint
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=24, seed=0)
 SAMPLED = Sampling(temperature=1.0, top_p=1.0, max_tokens=24, seed=1)
@@ -108,7 +108,7 @@ def test_swapped_weights_answer_as_freshly_loaded_ones(
 
 
 def test_a_checkpoints_own_sampling_settings_have_no_part(
-    client: EngineClient, policies: dict[str, Policy], checkpoints: dict[str, Path], tiny: Any
+    client: EngineClient, policies: dict[str, Policy], checkpoints: dict[str, Path]
 ) -> None:
     """The tiny models' generation_config.json holds them; greedy answers are held to it above."""
     own = json.loads((checkpoints["one"] / "generation_config.json").read_text())
@@ -122,7 +122,7 @@ def test_a_checkpoints_own_sampling_settings_have_no_part(
 
 
 def test_a_completion_ends_at_each_end_token_that_the_checkpoint_or_its_tokenizer_names(
-    client: EngineClient, policies: dict[str, Policy], tiny: Any
+    client: EngineClient, policies: dict[str, Policy]
 ) -> None:
     sampling = replace(SAMPLED, max_tokens=100)
     group = one_group(client, policies["one"], sampling, Request("p", "1 + 1", 64))
@@ -176,7 +176,7 @@ def test_a_prompt_that_does_not_fit_is_a_row_and_stops_nothing(
 
 
 def test_a_completion_ends_at_the_end_of_the_context(
-    client: EngineClient, policies: dict[str, Policy], tiny: Any
+    client: EngineClient, policies: dict[str, Policy]
 ) -> None:
     sampling = replace(SAMPLED, max_tokens=500)
     group = one_group(client, policies["one"], sampling, Request("p", "a" * 90, 24))

@@ -17,8 +17,8 @@ from ratchet.policy import Policy
 from samplers.config import ReplayEngineConfig
 from samplers.serving.client import EngineClient, EngineProcess
 from samplers.serving.messages import Add, Start
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=64, seed=0)
 
 

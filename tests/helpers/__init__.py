@@ -1,0 +1,1 @@
+"""What tests are built from: rows, tiny models, a whole run's world, one training."""

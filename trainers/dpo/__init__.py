@@ -1,0 +1,1 @@
+"""DPO: pairs to token ids, the loss, and the training. Settings are in `trainers.config`."""

@@ -1,0 +1,1 @@
+"""GRPO: prompts, the reference of the KL term, and the training. Its rewards are a room beside."""

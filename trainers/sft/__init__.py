@@ -1,0 +1,1 @@
+"""SFT: rows to token ids and labels, and the training. Settings are in `trainers.config`."""
