@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from flows.verify_command import verify
+from flows.commands.verify import verify
 from ratchet.errors import InputError
 from ratchet.visible import json_text, visible
 
@@ -160,7 +160,7 @@ def _work(
     Run(Store(store), name).check_free()
     preflight(config, name, Store(store))
     _quiet_prefect(store)
-    from flows.report import print_run, show
+    from flows.reports.run_report import print_run, show
 
     recorded = Run.create(Store(store), name, config)
     with _interruptible(name), _prefect_server(store):
@@ -216,7 +216,7 @@ def resume(
 @app.command()
 def runs(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
     """List the runs of the store."""
-    from flows.report import print_runs, show
+    from flows.reports.run_report import print_runs, show
     from ratchet.store.artifacts import Store
     from ratchet.store.ledger import list_runs
 
@@ -229,8 +229,8 @@ def runs(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
 @app.command()
 def show(name: RunArgument, store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
     """Show one run: its iterations, decisions and test result."""
-    from flows.report import print_run
-    from flows.report import show as shown_run
+    from flows.reports.run_report import print_run
+    from flows.reports.run_report import show as shown_run
     from ratchet.store.artifacts import Store
     from ratchet.store.ledger import Run
 
@@ -247,8 +247,8 @@ def why(
     as_json: JsonOption = False,
 ) -> None:
     """Tell one problem's story: its completions, why each was accepted or not, what was trained."""
-    from flows.why import describe
-    from flows.why import why as tell
+    from flows.commands.why import describe
+    from flows.commands.why import why as tell
     from ratchet.store.artifacts import Store
     from ratchet.store.ledger import Run
 
@@ -267,8 +267,8 @@ def rescore(
     as_json: JsonOption = False,
 ) -> None:
     """Judge a run's completions by other filters or selection; nothing is sampled again."""
-    from flows.rescore import changed_config, describe
-    from flows.rescore import rescore as judge_again
+    from flows.commands.rescore import changed_config, describe
+    from flows.commands.rescore import rescore as judge_again
     from ratchet.store.artifacts import Store
     from ratchet.store.ledger import Run
 
@@ -294,8 +294,8 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a checkpoint that transformers and vLLM load, with a model card."""
-    from flows.export import Wanted
-    from flows.export import export as write_checkpoint
+    from flows.commands.export import Wanted
+    from flows.commands.export import export as write_checkpoint
     from ratchet.store.artifacts import Store
     from ratchet.store.ledger import Run
 
@@ -313,9 +313,9 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Dry run: what would be done, what is there already, a cost forecast. Needs no network."""
+    from flows.commands.plan import describe
+    from flows.commands.plan import plan as make_plan
     from flows.config import load_config
-    from flows.plan import describe
-    from flows.plan import plan as make_plan
     from ratchet.store.artifacts import Store
 
     parsed = load_config(config, settings or [])
@@ -329,7 +329,7 @@ def doctor(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
     """Say what this machine has, and what would not work on it."""
     from dataclasses import asdict
 
-    from flows.doctor import examine
+    from flows.commands.doctor import examine
 
     findings = examine(store)
     if as_json:

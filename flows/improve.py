@@ -9,7 +9,7 @@ from prefect import flow
 from flows import stages
 from flows.config import stored_config
 from flows.display import Display
-from flows.publish import publish_iteration, publish_outcome
+from flows.reports.prefect_artifacts import publish_iteration, publish_outcome
 from flows.session import Session, Standing, open_session
 from flows.stage_inputs import Sets
 from ratchet.store.artifacts import Store

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from evals import gate as gate_stage
 from evals import stage as eval_stage
+from evals.gates import stage as gate_stage
 from filters import stage as filter_stage
 from filters.selection import stage as select_stage
-from flows import sets_report
 from flows.config import Training
 from flows.preflight import problem_sets
+from flows.reports import sets_report
 from flows.session import Session, Standing
 from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
 from ratchet.policy import Policy

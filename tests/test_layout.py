@@ -38,12 +38,3 @@ def test_pins_hold_names_and_versions_only() -> None:
         for line in pins.read_text().splitlines():
             assert "://" not in line, f"{pins.name}: {line}"
             assert "+cpu" not in line, f"{pins.name}: {line}"
-
-
-def test_the_tree_in_the_readme_names_every_file() -> None:
-    readme = (ROOT / "README.md").read_text()
-    tree = readme[readme.index("## The tree") :]
-    for package in (*PACKAGES, "benchmarks"):
-        for file in (ROOT / package).rglob("*.py"):
-            if file.name not in ("__init__.py", "__main__.py"):
-                assert file.name in tree, f"{file.relative_to(ROOT)} is not in the README's tree"

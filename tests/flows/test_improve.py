@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from flows import rescore, why
+from flows.commands import rescore, why
 from ratchet.errors import InputError
 from ratchet.store.artifacts import Store
 from ratchet.store.ledger import Run

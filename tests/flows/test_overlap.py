@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 
 from flows import stages
+from flows.commands.plan import describe, plan
+from flows.commands.why import describe as tell
+from flows.commands.why import why
 from flows.config import RunConfig, dump_config, load_config
 from flows.display import Display
-from flows.model_card import model_card
-from flows.plan import describe, plan
-from flows.report import print_run, show
+from flows.reports.model_card import model_card
+from flows.reports.run_report import print_run, show
 from flows.session import Session
-from flows.why import describe as tell
-from flows.why import why
 from ratchet.errors import InputError
 from ratchet.policy import base_policy
 from ratchet.records import Problem

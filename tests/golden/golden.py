@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 from transformers import AutoTokenizer
 
-from evals import gate as gate_stage
 from evals import stage as eval_stage
+from evals.gates import stage as gate_stage
 from filters import stage as filter_stage
 from filters.selection import stage as select_stage
 from filters.selection.config import SelectionConfig

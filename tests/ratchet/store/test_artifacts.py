@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ratchet.records import SftRow
-from ratchet.store.artifacts import MANIFEST, PROVENANCE, Holder, Store, Workspace, files
+from ratchet.store import files
+from ratchet.store.artifacts import MANIFEST, PROVENANCE, Holder, Store, Workspace
 from ratchet.store.identity import ArtifactSpec, derive_seed
 
 

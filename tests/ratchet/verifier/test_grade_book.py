@@ -63,7 +63,7 @@ def test_each_group_is_handed_on_once_and_then_forgotten(grader: Grader, read: l
         {"finish_reason": "length"},
         {"answer_format": "boxed"},
         {"problem": "What?"},
-        {"policy": grader.Policy(unevaluated="accept")},
+        {"policy": grading.Policy(unevaluated="accept")},
     ],
 )
 def test_a_group_that_differs_in_anything_is_graded_itself(

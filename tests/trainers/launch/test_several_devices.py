@@ -13,8 +13,8 @@ from ratchet.config import identity_settings
 from ratchet.errors import InputError
 from tests.helpers.places import CONFIGS
 from trainers.config import DpoConfig, LoraConfig, SftConfig
-from trainers.launch import accelerate_files as sharding
-from trainers.launch import machine_check as environment
+from trainers.launch import accelerate_files as accelerate_files
+from trainers.launch import machine_check as machine_check
 from trainers.launch.machine_check import check_environment
 from trainers.launch.process import Devices, Launch
 
@@ -25,8 +25,8 @@ FOUR = Devices(("0", "1", "2", "3"))
 
 @pytest.fixture(autouse=True)
 def four_gpus_and_deepspeed(monkeypatch):
-    monkeypatch.setattr(environment, "find_devices", lambda wanted: FOUR)
-    monkeypatch.setattr(sharding, "find_spec", lambda name: True)
+    monkeypatch.setattr(machine_check, "find_devices", lambda wanted: FOUR)
+    monkeypatch.setattr(accelerate_files, "find_spec", lambda name: True)
 
 
 def launched(path):
@@ -91,7 +91,7 @@ def test_what_cannot_be_split_is_refused(path, config, told):
 
 
 def test_quantized_weights_are_not_split(monkeypatch):
-    monkeypatch.setattr(environment, "find_spec", lambda name: True)
+    monkeypatch.setattr(machine_check, "find_spec", lambda name: True)
     config = SftConfig(lora=LoraConfig(quantize="4bit"), accelerate_config=FSDP)
     with pytest.raises(InputError, match="can't split quantized weights"):
         check_environment(config)
@@ -124,7 +124,7 @@ def test_a_file_that_cannot_work_is_told_before_the_training(tmp_path, text, tol
 def test_what_is_not_there_is_told(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"gone.yaml.*can't be read"):
         check_environment(SftConfig(accelerate_config=tmp_path / "gone.yaml"))
-    monkeypatch.setattr(sharding, "find_spec", lambda name: None)
+    monkeypatch.setattr(accelerate_files, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="DeepSpeed is not installed"):
         check_environment(SftConfig(accelerate_config=ZERO))
 

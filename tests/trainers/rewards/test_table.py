@@ -4,7 +4,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from trainers.rewards import table as reward_table
+import trainers.rewards.table as rewards_table
 from trainers.rewards.table import FILE, RewardTable
 
 
@@ -27,7 +27,7 @@ def make_row(step: int, reward: float | None = 1.0) -> dict[str, Any]:
 def test_a_save_writes_what_is_new_and_memory_holds_only_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reward_table, "_HELD_ROWS", 10)
+    monkeypatch.setattr(rewards_table, "_HELD_ROWS", 10)
     table = RewardTable(["correct"], tmp_path / "parts")
     for step in range(95):
         table.add(make_row(step))

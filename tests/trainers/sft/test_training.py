@@ -25,7 +25,7 @@ from tests.helpers.tiny_models import TEMPLATE, make_tokenizer
 from tests.helpers.training_bench import assert_same, make_row, make_rows, weights_of
 from trainers import stage
 from trainers.config import LoraConfig, SftConfig, parse_trainer
-from trainers.launch import machine_check as environment
+from trainers.launch import machine_check as machine_check
 from trainers.launch import process
 from trainers.launch.process import Devices, TrainerDied, TrainingDiverged, WarmWorker
 from trainers.loop.batches import BatchSplit, num_steps, padded_tokens, row_order
@@ -337,8 +337,8 @@ def test_what_this_machine_lacks_is_told_before_the_training(sft, monkeypatch):
     config = make_config(liger=True, lora=LoraConfig(quantize="4bit"))
     with pytest.raises(InputError, match=r'quantize = "4bit" needs a GPU.*\n.*liger.*needs a GPU'):
         sft.train(config)
-    monkeypatch.setattr(environment, "find_devices", lambda wanted: Devices(("0",)))
-    monkeypatch.setattr(environment, "find_spec", lambda name: None)
+    monkeypatch.setattr(machine_check, "find_devices", lambda wanted: Devices(("0",)))
+    monkeypatch.setattr(machine_check, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"install bitsandbytes.*\n.*install liger-kernel"):
         sft.train(config)
 

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from flows.config import stored_config
-from flows.lineage import choose
-from flows.model_card import model_card
+from flows.reports.lineage import choose
+from flows.reports.model_card import model_card
 from ratchet.errors import InputError
 from ratchet.policy import Policy
 from ratchet.store.ledger import Run

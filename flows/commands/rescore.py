@@ -13,11 +13,11 @@ from typing import Any
 
 from filters import stage as filter_stage
 from filters.selection import stage as select_stage
-from flows import sets_report
 from flows.config import RunConfig, Training, stored_config
-from flows.funnel_report import counted
-from flows.lineage import artifact_of
 from flows.preflight import benchmarks, problem_sets
+from flows.reports import sets_report
+from flows.reports.funnel import counted
+from flows.reports.lineage import artifact_of
 from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
 from ratchet.config import apply_overrides, read_toml
 from ratchet.errors import InputError

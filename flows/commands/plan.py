@@ -15,7 +15,7 @@ from typing import Any
 from filters.selection.stage import rows_per_problem
 from flows.config import RunConfig, dump_config
 from flows.preflight import preflight
-from flows.sets_report import overlap_lines
+from flows.reports.sets_report import overlap_lines
 from ratchet.policy import base_policy
 from ratchet.problems.config import ProblemSource
 from ratchet.problems.coverage import coverage_warnings

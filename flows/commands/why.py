@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from filters.selection.stage import row_type
-from flows import sets_report
 from flows.config import RunConfig, stored_config
-from flows.lineage import artifact_of
-from flows.reasons import in_words
+from flows.reports import sets_report
+from flows.reports.lineage import artifact_of
+from flows.reports.reason_words import in_words
 from ratchet.errors import InputError
 from ratchet.problems.sets import load_set
 from ratchet.records import Completion, DpoRow, EvalRow, Problem, RowT, SftRow, Verdict, from_table

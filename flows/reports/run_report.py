@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.config import stored_config
-from flows.funnel_report import funnel_lines, verifier_audit
-from flows.sets_report import overlap_lines, shown_overlaps
+from flows.reports.funnel import funnel_lines, verifier_audit
+from flows.reports.sets_report import overlap_lines, shown_overlaps
 from ratchet.store.artifacts import MANIFEST, Manifest, Store, load_manifest
 from ratchet.store.ledger import Entry, Place, Run, reached_iterations
 from ratchet.visible import visible

@@ -92,7 +92,7 @@ def _vllm() -> Finding:
 
 def _shadowed() -> list[Finding]:
     """Another distribution may own a package name of ours (OpenAI's `evals` does)."""
-    home = Path(__file__).resolve().parent.parent
+    home = Path(__file__).resolve().parents[2]
     found = []
     for name in _OWN:
         spec = find_spec(name)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from flows import publish
 from flows.config import dump_config, load_config
-from flows.report import percent, print_run, print_runs, show
+from flows.reports import prefect_artifacts
+from flows.reports.run_report import percent, print_run, print_runs, show
 from ratchet.errors import InputError
 from ratchet.store.artifacts import Store
 from ratchet.store.identity import ArtifactSpec
@@ -149,9 +149,10 @@ def test_what_prefect_cannot_take_does_not_fail_a_finished_run(
     def refuse(**_: Any) -> None:
         raise ConnectionError("server is gone")
 
-    monkeypatch.setattr(publish, "create_markdown_artifact", refuse)
+    monkeypatch.setattr(prefect_artifacts, "create_markdown_artifact", refuse)
     told: list[str] = []
-    publish.publish_outcome(SimpleNamespace(run=run, display=SimpleNamespace(line=told.append)))
+    session = SimpleNamespace(run=run, display=SimpleNamespace(line=told.append))
+    prefect_artifacts.publish_outcome(session)
     assert told == [
         "no artifact for Prefect's UI (ConnectionError: server is gone); the run goes on"
     ]

@@ -9,9 +9,9 @@ from typing import Concatenate, ParamSpec
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.report import decision, percent, show
+from flows.reports.run_report import decision, percent, show
+from flows.reports.sets_report import overlap_lines
 from flows.session import Session
-from flows.sets_report import overlap_lines
 
 P = ParamSpec("P")
 

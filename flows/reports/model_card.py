@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flows.config import RunConfig
-from flows.report import percent, show
-from flows.sets_report import overlap_lines
+from flows.reports.run_report import percent, show
+from flows.reports.sets_report import overlap_lines
 from ratchet.policy import Policy
 from ratchet.secrets import shown as presentable
 from ratchet.secrets import shown_path

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 
 from evals.config import EvalConfig, GateConfig, GuardConfig
-from evals.gate import Pairs, Unscored, check_guard, decide, pair
+from evals.gates.guards import check_guard
+from evals.gates.paired import Pairs, Unscored, decide, pair
 from evals.summary import summarize, tally
 from ratchet.generation.engine import PROMPT_TOO_LONG
 from ratchet.records import EvalRow

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from flows.commands.plan import plan
 from flows.config import RunConfig, dump_config, load_config
-from flows.plan import plan
 from flows.preflight import preflight
 from ratchet.errors import InputError
 from ratchet.policy import base_policy

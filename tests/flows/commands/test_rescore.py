@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands.rescore import changed_config, rescore
 from flows.config import dump_config, load_config, stored_config
 from flows.preflight import problem_sets
-from flows.rescore import changed_config, rescore
 from ratchet.records import Completion
 from ratchet.store.artifacts import Store, Workspace
 from ratchet.store.identity import ArtifactSpec

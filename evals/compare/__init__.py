@@ -1,0 +1,1 @@
+"""Policies beside each other, for people to read; nothing is decided here."""

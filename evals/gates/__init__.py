@@ -1,0 +1,1 @@
+"""Who is promoted: paired answers and the decision on them, guards, and the gate stage."""
