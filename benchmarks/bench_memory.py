@@ -18,7 +18,7 @@ from filters import stage as filter_stage
 from filters.kinds.orm import OrmConfig
 from filters.selection import stage as select_stage
 from filters.selection.config import SftSelection
-from ratchet.generation.engine import Group, Output, Request, Sampling
+from ratchet.generation.engine import Output, Request, SampledGroup, Sampling
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from ratchet.problems.grading import GradingRules
@@ -38,12 +38,12 @@ class Fountain:
 
     def generate(
         self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
-    ) -> Iterator[Group]:
+    ) -> Iterator[SampledGroup]:
         for request in requests:
             outputs = tuple(
                 self._output(request, attempt) for attempt in range(request.num_completions)
             )
-            yield Group(request.problem_id, request.problem, 20, outputs)
+            yield SampledGroup(request.problem_id, request.problem, 20, outputs)
 
     def release_device(self) -> None:
         """Nothing is held."""

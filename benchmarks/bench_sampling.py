@@ -43,7 +43,7 @@ def problems() -> list[Problem]:
     return generate("train", PROBLEMS, (1, 2, 3), 0)
 
 
-class Bare:
+class BareVllm:
     """A bare `LLM` in a process of its own; `sample` has it draw everything once."""
 
     def __init__(self, log: Path) -> None:
@@ -113,7 +113,7 @@ def measure() -> dict[str, Any]:
     prompt = PromptConfig()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        bare = Bare(root / "bare.log")
+        bare = BareVllm(root / "bare.log")
         with EngineClient(ENGINE, prompt, root / "engine.log") as client:
             inputs = sample_stage.SampleInputs(
                 problems=problems(),

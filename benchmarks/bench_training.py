@@ -58,7 +58,7 @@ def rows() -> list[SftRow]:
     ]
 
 
-class Bare:
+class BareTrl:
     """TRL's trainer in a process of its own; `train` has it train once."""
 
     def __init__(self, rows_file: Path, log: Path) -> None:
@@ -161,7 +161,7 @@ def take_turns(root: Path) -> tuple[list[float], list[float], dict[str, Any]]:
     pairs = [{"prompt": row.prompt, "completion": row.completion} for row in training_rows]
     rows_file.write_text(json.dumps(pairs), encoding="utf-8")
     base = base_policy(ModelConfig(path=str(MODEL)))
-    store, warm, bare = Store(root / "store"), WarmWorker(), Bare(rows_file, root / "bare.log")
+    store, warm, bare = Store(root / "store"), WarmWorker(), BareTrl(rows_file, root / "bare.log")
     inputs = stage.TrainInputs(
         rows=stored_rows(store, training_rows),
         start=base,

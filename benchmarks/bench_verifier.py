@@ -129,7 +129,7 @@ def file_figures(tasks: Sequence[GradingTask]) -> dict[str, float]:
         source = Path(folder) / "in.parquet"
         _write_million(source, tasks)
         settings = VerifySettings(columns=VerifyColumns(completion="text", reference="gold"))
-        watch = _Watch()
+        watch = _PeakOfFamily()
         with watch:
             summary = verify_file(source, Path(folder) / "out.parquet", settings)
     return {
@@ -153,7 +153,7 @@ def _write_million(path: Path, tasks: Sequence[GradingTask]) -> None:
             left -= table.num_rows
 
 
-class _Watch:
+class _PeakOfFamily:
     """The peak of the proportional set sizes of this process and all that it started."""
 
     def __init__(self) -> None:

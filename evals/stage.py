@@ -9,9 +9,9 @@ from typing import Any
 from evals.config import EvalConfig
 from evals.summary import summarize
 from ratchet.config import identity_settings
-from ratchet.generation.engine import Completer, Group, Output, Request
+from ratchet.generation.engine import Completer, Output, Request, SampledGroup
 from ratchet.generation.prompt_room import PromptRoom, too_long_in
-from ratchet.generation.shards import Attempt, ShardPlan, fill_shards
+from ratchet.generation.shards import ShardPlan, Throughput, fill_shards
 from ratchet.policy import Policy
 from ratchet.problems.grading import GradingRules
 from ratchet.progress import Progress, silent
@@ -65,7 +65,7 @@ def run(config: EvalConfig, inputs: EvalInputs, out: Workspace) -> dict[str, Any
         InputError: if more prompts than `max_too_long` have no room in the engine.
     """
     plan = ShardPlan.of(inputs.problems, config.group_size, config.shard_size, out)
-    attempt = Attempt(plan.num_missing_problems)
+    attempt = Throughput(plan.num_missing_problems)
     if plan.missing:
         _answer(config, inputs, out, plan, attempt)
     rows = (row for index in range(plan.num_shards) for row in out.read_part(index, EvalRow))
@@ -73,17 +73,17 @@ def run(config: EvalConfig, inputs: EvalInputs, out: Workspace) -> dict[str, Any
 
 
 def _answer(
-    config: EvalConfig, inputs: EvalInputs, out: Workspace, plan: ShardPlan, attempt: Attempt
+    config: EvalConfig, inputs: EvalInputs, out: Workspace, plan: ShardPlan, attempt: Throughput
 ) -> None:
     sampling = config.sampling(derive_seed(out.spec.identity, plan.missing[0]))
     too_long = too_long_in(map(out.part_path, plan.finished), "reason")
     room = PromptRoom("eval", inputs.benchmark, config.max_too_long, len(plan.problems), too_long)
 
-    def generate(requests: Iterable[Request]) -> Iterator[Group]:
+    def generate(requests: Iterable[Request]) -> Iterator[SampledGroup]:
         groups = inputs.completer.generate(inputs.policy, sampling, attempt.timed(requests))
         return room.checked(groups)
 
-    def to_rows(problem: Problem, group: Group) -> list[EvalRow]:
+    def to_rows(problem: Problem, group: SampledGroup) -> list[EvalRow]:
         outputs = enumerate(group.outputs)
         return [_grade(inputs, problem, group, index, output) for index, output in outputs]
 
@@ -92,7 +92,7 @@ def _answer(
 
 
 def _grade(
-    inputs: EvalInputs, problem: Problem, group: Group, attempt: int, output: Output
+    inputs: EvalInputs, problem: Problem, group: SampledGroup, attempt: int, output: Output
 ) -> EvalRow:
     """The graded completion; where the engine made none there is nothing to grade."""
     answer: str | None = None

@@ -29,7 +29,7 @@ Known = Mapping[str, list[Mark]]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class GroupMarks:
     """A group's marks, `marks[i][j]` filter i's on completion j, and the sketches of a last filter
     that looks across groups (None where it has nothing to look at)."""
 
@@ -41,15 +41,15 @@ class Judged:
 PackedGroup = tuple[list[list[tuple[Any, ...]]], list[bool], list[Any]]
 
 
-def packed(judged: Judged) -> PackedGroup:
+def packed(judged: GroupMarks) -> PackedGroup:
     """A group's marks as bare tuples, which travel between processes in a third of the time."""
     return [[tuple(mark) for mark in row] for row in judged.marks], judged.standing, judged.sketches
 
 
-def unpacked(group: PackedGroup) -> Judged:
+def unpacked(group: PackedGroup) -> GroupMarks:
     """The other way."""
     marks, standing, sketches = group
-    return Judged([[Mark._make(mark) for mark in row] for row in marks], standing, sketches)
+    return GroupMarks([[Mark._make(mark) for mark in row] for row in marks], standing, sketches)
 
 
 class Judge:
@@ -64,7 +64,7 @@ class Judge:
             if not isinstance(rule, SetFilter)
         ]
 
-    def judge(self, problem: Problem, group: Sequence[Completion], known: Known) -> Judged:
+    def judge(self, problem: Problem, group: Sequence[Completion], known: Known) -> GroupMarks:
         """Every filter's marks on `group`; `known` holds those that were made elsewhere, by name.
 
         A completion that the engine failed on is shown to no filter.
@@ -86,10 +86,10 @@ class Judge:
                     stands and mark.accepted for stands, mark in zip(standing, row, strict=True)
                 ]
         if self._across is None:
-            return Judged(marks, standing, [])
+            return GroupMarks(marks, standing, [])
         view = Group(problem, shown, earlier, [standing[at] for at in sound])
         sketches = _spread(_sketches(self._across, view), sound, [None] * len(group))
-        return Judged(marks, standing, sketches)
+        return GroupMarks(marks, standing, sketches)
 
 
 Marker = Callable[[Group], list[Mark]]
@@ -123,7 +123,7 @@ def _marked_whole(rule: GroupFilter, group: Group) -> list[Mark]:
     return [_checked(mark) for mark in marks]
 
 
-def mark_across(rule: SetFilter, judged: Judged, group: Sequence[Completion]) -> list[Mark]:
+def mark_across(rule: SetFilter, judged: GroupMarks, group: Sequence[Completion]) -> list[Mark]:
     """The marks of a filter that looks across groups; sketches come in order."""
     made = {at: s for at, s in enumerate(judged.sketches) if s is not None}
     shown = {at: sketch for at, sketch in made.items() if not isinstance(sketch, Mark)}

@@ -32,8 +32,8 @@ from filters.build import build_filter, settings_of
 from filters.config import FilterConfig, looks_across
 from filters.funnel import Funnel
 from filters.judging import (
+    GroupMarks,
     Judge,
-    Judged,
     Known,
     PackedGroup,
     mark_across,
@@ -117,7 +117,7 @@ def run(configs: Sequence[FilterConfig], inputs: FilterInputs, out: Workspace) -
         RuntimeError: if a filter raised on more completions than its `max_error_share`.
     """
     context = _context(configs, inputs)
-    here = _Here(configs, inputs, context)
+    here = _InProcessFilters(configs, inputs, context)
     funnel = Funnel(configs)
     total = len(inputs.completions.part_files())
     for index, (groups, judged) in enumerate(_judged_parts(configs, inputs, context, here)):
@@ -169,7 +169,7 @@ def _check_errors(funnel: Funnel, configs: Sequence[FilterConfig], total: int) -
             )
 
 
-class _Here:
+class _InProcessFilters:
     """What stays in this process: the outcome filters, and the filter that looks across groups."""
 
     def __init__(
@@ -191,7 +191,7 @@ class _Here:
         view = Group(self._problems[group[0].problem_id], sound, {}, [True] * len(sound))
         return {label: marker(view) for label, marker in self._markers.items()}
 
-    def completed(self, judged: Judged, group: Sequence[Completion]) -> list[list[Mark]]:
+    def completed(self, judged: GroupMarks, group: Sequence[Completion]) -> list[list[Mark]]:
         """A group's marks with those of the filter that looks across groups."""
         if self._across is None:
             return judged.marks
@@ -210,8 +210,11 @@ class _Here:
 
 
 def _judged_parts(
-    configs: Sequence[FilterConfig], inputs: FilterInputs, context: FilterContext, here: _Here
-) -> Iterator[tuple[Groups, list[Judged]]]:
+    configs: Sequence[FilterConfig],
+    inputs: FilterInputs,
+    context: FilterContext,
+    here: _InProcessFilters,
+) -> Iterator[tuple[Groups, list[GroupMarks]]]:
     """Each part's groups with their marks, in order, judged here or by a crew."""
     files = inputs.completions.part_files()
     parts = (list(groups_of(part)) for part in inputs.completions.iter_parts(Completion))
@@ -236,7 +239,7 @@ def _processes(configs: Sequence[FilterConfig], completions: int) -> int:
 
 def _judge_groups(
     judge: Judge, problems: Mapping[str, Problem], groups: Groups, known: Sequence[Known]
-) -> list[Judged]:
+) -> list[GroupMarks]:
     return [
         judge.judge(problems[group[0].problem_id], group, marks)
         for group, marks in zip(groups, known, strict=True)

@@ -10,10 +10,10 @@ from flows import stages
 from flows.config import stored_config
 from flows.display import Display
 from flows.reports.prefect_artifacts import publish_iteration, publish_outcome
-from flows.session import Session, Standing, open_session
-from flows.stage_inputs import Sets
+from flows.session import EvaluatedPolicy, Session, open_session
+from flows.stage_inputs import LoadedSets
 from ratchet.store.artifacts import Store
-from ratchet.store.ledger import Place, Run, redo_from
+from ratchet.store.ledger import Run, StepKey, redo_from
 
 
 @flow(name="ratchet", flow_run_name="{name}", persist_result=False)
@@ -33,7 +33,7 @@ def improve(name: str, store: str, redo: tuple[int, str] | None = None) -> bool:
 
 def _loop(session: Session) -> bool:
     sets = stages.load_sets(session)
-    base = incumbent = stages.stand(session, None, session.base, sets)
+    base = incumbent = stages.evaluate_policy(session, None, session.base, sets)
     since_promotion = 0
     for iteration in range(session.config.iterations):
         incumbent, promoted = _iterate(session, iteration, (base, incumbent), sets)
@@ -48,8 +48,11 @@ def _loop(session: Session) -> bool:
 
 
 def _iterate(
-    session: Session, iteration: int, known: tuple[Standing, Standing], sets: Sets
-) -> tuple[Standing, bool]:
+    session: Session,
+    iteration: int,
+    known: tuple[EvaluatedPolicy, EvaluatedPolicy],
+    sets: LoadedSets,
+) -> tuple[EvaluatedPolicy, bool]:
     """One pass from (base, incumbent): the incumbent after it, and whether it is a new one."""
     base, incumbent = known
     completions = stages.sample(session, iteration, incumbent.policy, sets)
@@ -57,13 +60,15 @@ def _iterate(
     policy = stages.train_chain(session, iteration, judged, incumbent.policy, sets)
     if policy is None:
         return incumbent, False
-    candidate = stages.stand(session, iteration, policy, sets)
-    decision = stages.gate(session, iteration, stages.Contest(base, incumbent, candidate))
+    candidate = stages.evaluate_policy(session, iteration, policy, sets)
+    decision = stages.gate(session, iteration, stages.GateContest(base, incumbent, candidate))
     promoted: bool = decision.metrics["promoted"]
     return (candidate if promoted else incumbent), promoted
 
 
-def _test(session: Session, base: Standing, final: Standing, sets: Sets) -> None:
+def _test(
+    session: Session, base: EvaluatedPolicy, final: EvaluatedPolicy, sets: LoadedSets
+) -> None:
     """The test set is reported once, and never used for a decision."""
-    stages.evaluate(session, Place(None, "test", "base"), base.policy, sets["test"])
-    stages.evaluate(session, Place(None, "test", "final"), final.policy, sets["test"])
+    stages.evaluate(session, StepKey(None, "test", "base"), base.policy, sets["test"])
+    stages.evaluate(session, StepKey(None, "test", "final"), final.policy, sets["test"])

@@ -22,7 +22,7 @@ from ratchet.policy import Policy, base_policy
 from ratchet.store.artifacts import Artifact, Workspace
 from ratchet.store.crash_points import crash_scope
 from ratchet.store.identity import ArtifactSpec
-from ratchet.store.ledger import Entry, Place, Run
+from ratchet.store.ledger import LedgerEntry, Run, StepKey
 from ratchet.verifier.grader import Grader
 from samplers.config import engine_identity
 from samplers.serving.client import EngineClient
@@ -40,7 +40,7 @@ class StagePackage(Protocol):
 
 
 @dataclass(frozen=True)
-class Standing:
+class EvaluatedPolicy:
     """A policy with its evaluations on dev and on each guard."""
 
     policy: Policy
@@ -76,10 +76,10 @@ class Session:
     def train_log(self) -> Path:
         return self.run.path / "logs" / "train.log"
 
-    def redo_count(self, place: Place) -> int:
+    def redo_count(self, place: StepKey) -> int:
         return self.run.redo_count(place.iteration, place.stage)
 
-    def stage(self, place: Place, package: StagePackage, config: Any, inputs: Any) -> Artifact:
+    def stage(self, place: StepKey, package: StagePackage, config: Any, inputs: Any) -> Artifact:
         """The artifact of a stage, as a Prefect task: reused, waited for, or made; then recorded.
 
         What can pass (a dead engine or trainer, a full disk) is tried again; finished shards stay.
@@ -93,7 +93,7 @@ class Session:
         artifact: Artifact = run_stage(self, place, package, config, inputs)
         return artifact
 
-    def build(self, place: Place, package: StagePackage, config: Any, inputs: Any) -> Artifact:
+    def build(self, place: StepKey, package: StagePackage, config: Any, inputs: Any) -> Artifact:
         """One try of a stage, without Prefect."""
         started = time.monotonic()
         self.run.begin(place)
@@ -112,16 +112,16 @@ class Session:
         self._record(place, artifact, reused, time.monotonic() - started)
         return artifact
 
-    def note(self, place: Place, artifact: Artifact) -> None:
+    def note(self, place: StepKey, artifact: Artifact) -> None:
         """Record what was made before the stages."""
         self._record(place, artifact, reused=True, seconds=0.0)
 
-    def _record(self, place: Place, artifact: Artifact, reused: bool, seconds: float) -> None:
+    def _record(self, place: StepKey, artifact: Artifact, reused: bool, seconds: float) -> None:
         self.steps[place.step] = None
         known = self.run.entries().get(place.step)
         if known and known.identity == artifact.identity and reused:
             return
-        self.run.record(Entry.of(place, artifact, reused, round(seconds, 3)))
+        self.run.record(LedgerEntry.of(place, artifact, reused, round(seconds, 3)))
 
 
 def passes_with_time(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
@@ -136,7 +136,7 @@ def passes_with_time(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
     name="stage", cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=passes_with_time
 )
 def _stage_task(
-    session: Session, place: Place, package: StagePackage, config: Any, inputs: Any
+    session: Session, place: StepKey, package: StagePackage, config: Any, inputs: Any
 ) -> Artifact:
     return session.build(place, package, config, inputs)
 

@@ -16,12 +16,12 @@ from ratchet.problems.sets import ProblemSet
 from ratchet.store.artifacts import Artifact
 from ratchet.verifier.grader import Grader
 
-Sets = Mapping[str, ProblemSet]
+LoadedSets = Mapping[str, ProblemSet]
 """A config's problem sets by name, as `flows.preflight.problem_sets` loads them."""
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedCompletions:
     """An iteration's completions with their verdicts."""
 
     completions: Artifact
@@ -29,7 +29,7 @@ class Judged:
 
 
 def filter_inputs(
-    config: RunConfig, sets: Sets, completions: Artifact, grader: Grader, redo: int
+    config: RunConfig, sets: LoadedSets, completions: Artifact, grader: Grader, redo: int
 ) -> FilterInputs:
     """The train problems' completions, graded by the config's rules, with all benchmarks known.
 
@@ -47,7 +47,9 @@ def filter_inputs(
     )
 
 
-def select_inputs(config: RunConfig, sets: Sets, judged: Judged, redo: int) -> SelectInputs:
+def select_inputs(
+    config: RunConfig, sets: LoadedSets, judged: JudgedCompletions, redo: int
+) -> SelectInputs:
     """What any training's rows are chosen from."""
     train = sets["train"]
     return SelectInputs(

@@ -12,32 +12,32 @@ from filters.selection import stage as select_stage
 from flows.config import Training
 from flows.preflight import problem_sets
 from flows.reports import sets_report
-from flows.session import Session, Standing
-from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
+from flows.session import EvaluatedPolicy, Session
+from flows.stage_inputs import JudgedCompletions, LoadedSets, filter_inputs, select_inputs
 from ratchet.policy import Policy
 from ratchet.problems.grading import GradingRules
 from ratchet.problems.sets import ProblemSet
 from ratchet.records import Completion, Problem
 from ratchet.store.artifacts import Artifact
-from ratchet.store.ledger import Place
+from ratchet.store.ledger import StepKey
 from samplers import stage as sample_stage
 from trainers import stage as train_stage
 
 
-def load_sets(session: Session) -> Sets:
+def load_sets(session: Session) -> LoadedSets:
     """The config's problem sets; what they share is told first, and recorded."""
     sets = problem_sets(session.config, session.store)
     for name, each in sets.items():
         if each.overlap:
-            session.note(Place(None, sets_report.STAGE, name), each.artifact)
+            session.note(StepKey(None, sets_report.STAGE, name), each.artifact)
     for line in sets_report.start_lines(sets):
         session.display.line(line)
     return sets
 
 
-def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Artifact:
+def sample(session: Session, iteration: int, policy: Policy, sets: LoadedSets) -> Artifact:
     """Completions of every train problem; verification runs beside it."""
-    place = Place(iteration, "sample")
+    place = StepKey(iteration, "sample")
     train = sets["train"]
 
     @cache
@@ -67,20 +67,26 @@ def sample(session: Session, iteration: int, policy: Policy, sets: Sets) -> Arti
     return session.stage(place, sample_stage, session.config.sampler, inputs)
 
 
-def judge(session: Session, iteration: int, completions: Artifact, sets: Sets) -> Judged:
+def judge(
+    session: Session, iteration: int, completions: Artifact, sets: LoadedSets
+) -> JudgedCompletions:
     """Every filter's verdict on every completion."""
-    place = Place(iteration, "filter")
+    place = StepKey(iteration, "filter")
     config, redo = session.config, session.redo_count(place)
     inputs = filter_inputs(config, sets, completions, session.grader, redo)
     verdicts = session.stage(place, filter_stage, config.filters, inputs)
-    return Judged(completions, verdicts)
+    return JudgedCompletions(completions, verdicts)
 
 
 def select(
-    session: Session, training: Training, iteration: int, judged: Judged, sets: Sets
+    session: Session,
+    training: Training,
+    iteration: int,
+    judged: JudgedCompletions,
+    sets: LoadedSets,
 ) -> Artifact:
     """The rows of one training."""
-    place = Place(iteration, "select", training.subject)
+    place = StepKey(iteration, "select", training.subject)
     inputs = select_inputs(session.config, sets, judged, session.redo_count(place))
     return session.stage(place, select_stage, training.selection, inputs)
 
@@ -96,7 +102,7 @@ class Material:
 
 def train(session: Session, training: Training, iteration: int, material: Material) -> Policy:
     """A new checkpoint from the rows; the engine yields the device meanwhile."""
-    place = Place(iteration, "train", training.subject)
+    place = StepKey(iteration, "train", training.subject)
     config = training.trainer
     session.engine.release_device()
     inputs = train_stage.TrainInputs(
@@ -116,7 +122,7 @@ def train(session: Session, training: Training, iteration: int, material: Materi
 
 
 def train_chain(
-    session: Session, iteration: int, judged: Judged, incumbent: Policy, sets: Sets
+    session: Session, iteration: int, judged: JudgedCompletions, incumbent: Policy, sets: LoadedSets
 ) -> Policy | None:
     """The candidate: every training of the chain that has rows enough, each on the one before.
 
@@ -131,7 +137,7 @@ def train_chain(
     return candidate
 
 
-def evaluate(session: Session, place: Place, policy: Policy, benchmark: ProblemSet) -> Artifact:
+def evaluate(session: Session, place: StepKey, policy: Policy, benchmark: ProblemSet) -> Artifact:
     """One checkpoint on one benchmark."""
     inputs = eval_stage.EvalInputs(
         benchmark=benchmark.name,
@@ -148,30 +154,32 @@ def evaluate(session: Session, place: Place, policy: Policy, benchmark: ProblemS
     return session.stage(place, eval_stage, session.config.eval, inputs)
 
 
-def stand(session: Session, iteration: int | None, policy: Policy, sets: Sets) -> Standing:
+def evaluate_policy(
+    session: Session, iteration: int | None, policy: Policy, sets: LoadedSets
+) -> EvaluatedPolicy:
     """A policy's evaluations on dev and on every guard."""
     names = [guard.name for guard in session.config.guards]
-    dev = evaluate(session, Place(iteration, "eval"), policy, sets["dev"])
+    dev = evaluate(session, StepKey(iteration, "eval"), policy, sets["dev"])
     guards = {
-        name: evaluate(session, Place(iteration, "eval", name), policy, sets[name])
+        name: evaluate(session, StepKey(iteration, "eval", name), policy, sets[name])
         for name in names
     }
-    return Standing(policy, dev, guards)
+    return EvaluatedPolicy(policy, dev, guards)
 
 
 @dataclass(frozen=True)
-class Contest:
+class GateContest:
     """Who is compared at the gate; `base` is only shown beside the two."""
 
-    base: Standing
-    incumbent: Standing
-    candidate: Standing
+    base: EvaluatedPolicy
+    incumbent: EvaluatedPolicy
+    candidate: EvaluatedPolicy
 
 
-def gate(session: Session, iteration: int, contest: Contest) -> Artifact:
+def gate(session: Session, iteration: int, contest: GateContest) -> Artifact:
     """The decision on the candidate."""
     incumbent, candidate = contest.incumbent, contest.candidate
-    place = Place(iteration, "gate")
+    place = StepKey(iteration, "gate")
     guards = {
         guard.name: (guard, incumbent.guards[guard.name], candidate.guards[guard.name])
         for guard in session.config.guards

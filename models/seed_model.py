@@ -59,7 +59,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class SeedExample:
     """Token ids of one problem: the prompt, and the solution with its end token."""
 
     prompt: list[int]
@@ -122,18 +122,18 @@ def make_model(tokenizer: Any) -> Any:
     return model
 
 
-def make_examples(tokenizer: Any, problems: Sequence[Problem]) -> list[Example]:
+def make_examples(tokenizer: Any, problems: Sequence[Problem]) -> list[SeedExample]:
     """Prompts as sampler and trainer render them, each with its given solution."""
     examples = []
     for problem in problems:
         prompt = render_prompt(tokenizer, PromptConfig(), problem.problem)
         solution = tokenizer(problem.solution, add_special_tokens=False)["input_ids"]
         completion = [*solution, tokenizer.eos_token_id]
-        examples.append(Example(prompt_token_ids(tokenizer, prompt), completion))
+        examples.append(SeedExample(prompt_token_ids(tokenizer, prompt), completion))
     return examples
 
 
-def train(model: Any, examples: Sequence[Example], recipe: Recipe, pad: int) -> float:
+def train(model: Any, examples: Sequence[SeedExample], recipe: Recipe, pad: int) -> float:
     """Trains in place; returns the last step's loss in nats per completion token."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -163,7 +163,7 @@ def _warmup_then_cosine(recipe: Recipe) -> Callable[[int], float]:
     return factor
 
 
-def _batches(examples: Sequence[Example], recipe: Recipe) -> Iterator[list[Example]]:
+def _batches(examples: Sequence[SeedExample], recipe: Recipe) -> Iterator[list[SeedExample]]:
     """Endless batches, every epoch in another order."""
     order = torch.Generator().manual_seed(recipe.seed)
     while True:
@@ -172,11 +172,11 @@ def _batches(examples: Sequence[Example], recipe: Recipe) -> Iterator[list[Examp
             yield [examples[i] for i in shuffled[start : start + recipe.batch_size]]
 
 
-def _length(example: Example) -> int:
+def _length(example: SeedExample) -> int:
     return len(example.prompt) + len(example.completion)
 
 
-def _collate(batch: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
+def _collate(batch: Sequence[SeedExample], pad: int) -> dict[str, torch.Tensor]:
     """Padded on the right; the loss is on completions only. Shapes (batch, longest example)."""
     longest = max(_length(example) for example in batch)
     ids = torch.full((len(batch), longest), pad)

@@ -71,7 +71,7 @@ class NotIdentity:
     """Marks a field that cannot change a result: `size: Annotated[int, NotIdentity()]`."""
 
 
-class Later:
+class AddedLater:
     """Marks a field that came after artifacts had been made without it.
 
     While it has its default it is no part of the identity, so that those artifacts stay valid.
@@ -92,7 +92,7 @@ def identity_settings(config: BaseModel) -> dict[str, Any]:
 
 
 def _is_left_out(field: FieldInfo, value: Any) -> bool:
-    came_later = any(isinstance(mark, Later) for mark in field.metadata)
+    came_later = any(isinstance(mark, AddedLater) for mark in field.metadata)
     return any(isinstance(mark, NotIdentity) for mark in field.metadata) or (
         came_later and value == field.default
     )

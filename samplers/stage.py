@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ratchet.config import identity_settings
-from ratchet.generation.engine import Completer, Group, Request
+from ratchet.generation.engine import Completer, Request, SampledGroup
 from ratchet.generation.prompt_room import PromptRoom, too_long_in
 from ratchet.generation.prompts import PromptConfig
-from ratchet.generation.shards import Attempt, ShardPlan, fill_shards
+from ratchet.generation.shards import ShardPlan, Throughput, fill_shards
 from ratchet.policy import Policy
 from ratchet.progress import Progress, silent
 from ratchet.records import Completion, Problem
@@ -81,7 +81,7 @@ def run(config: DoSampleConfig, inputs: SampleInputs, out: Workspace) -> dict[st
         InputError: if more prompts than `max_too_long` have no room in the engine.
     """
     plan = ShardPlan.of(inputs.problems, config.group_size, config.shard_size, out)
-    attempt = Attempt(plan.num_missing_problems)
+    attempt = Throughput(plan.num_missing_problems)
     if plan.missing:
         _sample(config, inputs, out, plan, attempt)
     parts = [out.part_path(index) for index in range(plan.num_shards)]
@@ -93,17 +93,17 @@ def _sample(
     inputs: SampleInputs,
     out: Workspace,
     plan: ShardPlan,
-    attempt: Attempt,
+    attempt: Throughput,
 ) -> None:
     sampling = config.sampling(derive_seed(out.spec.identity, plan.missing[0]))
     too_long = too_long_in(map(out.part_path, plan.finished), "error")
     room = PromptRoom("sampler", "train", config.max_too_long, len(plan.problems), too_long)
 
-    def generate(requests: Iterable[Request]) -> Iterator[Group]:
+    def generate(requests: Iterable[Request]) -> Iterator[SampledGroup]:
         groups = inputs.completer.generate(inputs.policy, sampling, attempt.timed(requests))
         return room.checked(groups)
 
-    def to_rows(problem: Problem, group: Group) -> list[Completion]:
+    def to_rows(problem: Problem, group: SampledGroup) -> list[Completion]:
         return _completions(config, inputs, group)
 
     groups = fill_shards(plan, out, generate, to_rows, Completion)
@@ -111,7 +111,9 @@ def _sample(
         inputs.progress(attempt.add(completions, inputs.on_group(problem, completions)))
 
 
-def _completions(config: DoSampleConfig, inputs: SampleInputs, group: Group) -> list[Completion]:
+def _completions(
+    config: DoSampleConfig, inputs: SampleInputs, group: SampledGroup
+) -> list[Completion]:
     return [
         Completion(
             problem_id=group.problem_id,

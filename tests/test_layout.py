@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ import pytest
 from tests.helpers.places import ROOT
 
 PACKAGES = ("ratchet", "flows", "samplers", "filters", "trainers", "evals")
+MOST_FILES = 11
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -38,3 +40,37 @@ def test_pins_hold_names_and_versions_only() -> None:
         for line in pins.read_text().splitlines():
             assert "://" not in line, f"{pins.name}: {line}"
             assert "+cpu" not in line, f"{pins.name}: {line}"
+
+
+def top_level_classes() -> dict[str, list[str]]:
+    """The files that define each class's name."""
+    found: dict[str, list[str]] = {}
+    for file in code_files():
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(str(file.relative_to(ROOT)))
+    return found
+
+
+def code_files() -> list[Path]:
+    return [
+        f for package in (*PACKAGES, "benchmarks", "models") for f in (ROOT / package).rglob("*.py")
+    ]
+
+
+def test_one_class_name_means_one_thing() -> None:
+    shared = {name: files for name, files in top_level_classes().items() if len(files) > 1}
+    assert shared == {}
+
+
+def test_a_package_is_a_few_rooms_of_a_few_files() -> None:
+    rooms = [folder for package in PACKAGES for folder in (ROOT / package).rglob("*")]
+    for room in [ROOT / package for package in PACKAGES] + [r for r in rooms if r.is_dir()]:
+        files = [file.name for file in room.glob("*.py") if file.name != "__init__.py"]
+        assert len(files) <= MOST_FILES, f"{room.relative_to(ROOT)}: {files}"
+
+
+def test_every_room_says_what_lives_there() -> None:
+    for file in code_files():
+        if file.name == "__init__.py":
+            assert ast.get_docstring(ast.parse(file.read_text())), f"{file} has no docstring"

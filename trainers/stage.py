@@ -23,10 +23,10 @@ from ratchet.texts.completion_shape import BOXES_VERSION
 from trainers.config import DpoConfig, GrpoConfig, TrainerConfig
 from trainers.config.base import TrainerBase
 from trainers.config.rewards import CustomReward, FormatReward, source_digest
+from trainers.data.batches import BatchSplit
 from trainers.job import TrainJob
 from trainers.launch.machine_check import check_environment
 from trainers.launch.process import Launch, WarmWorker, find_devices, run_worker
-from trainers.loop.batches import BatchSplit
 
 STAGE = "train"
 VERSIONS = {"sft": 1, "dpo": 1, "grpo": 2}

@@ -18,13 +18,13 @@ from flows.preflight import benchmarks, problem_sets
 from flows.reports import sets_report
 from flows.reports.funnel import counted
 from flows.reports.lineage import artifact_of
-from flows.stage_inputs import Judged, Sets, filter_inputs, select_inputs
+from flows.stage_inputs import JudgedCompletions, LoadedSets, filter_inputs, select_inputs
 from ratchet.config import apply_overrides, read_toml
 from ratchet.errors import InputError
 from ratchet.problems.sets import ProblemSet, load_set
 from ratchet.records import DpoRow, GrpoRow, SftRow
 from ratchet.store.artifacts import Artifact
-from ratchet.store.ledger import Entry, Place, Run
+from ratchet.store.ledger import LedgerEntry, Run, StepKey
 from ratchet.verifier.grader import Grader
 
 _CHANGEABLE = ("filters", "selection")
@@ -78,7 +78,7 @@ def _own_sets(run: Run, config: RunConfig) -> dict[str, ProblemSet]:
     """The run's sets as it sampled them: all of train, if it is from before overlap was dropped."""
     sets = problem_sets(config, run.store)
     own = {name: sets[name] for name in config.sources()}
-    dropped = Place(None, sets_report.STAGE, "train").step in run.entries()
+    dropped = StepKey(None, sets_report.STAGE, "train").step in run.entries()
     if own["train"].overlap and not dropped:
         own["train"] = load_set(run.store, "train", config.problems.train)
     return own
@@ -89,7 +89,7 @@ class _Side:
     """One of the two configs, with the run's sets and the benchmarks that its own filters name."""
 
     config: RunConfig
-    sets: Sets
+    sets: LoadedSets
 
 
 class _Rescoring:
@@ -100,7 +100,7 @@ class _Rescoring:
         self._sides = sides
         self._grader = grader
 
-    def iteration(self, sampled: Entry) -> dict[str, Any]:
+    def iteration(self, sampled: LedgerEntry) -> dict[str, Any]:
         """One iteration's completions, judged by both.
 
         Raises:
@@ -122,7 +122,9 @@ class _Rescoring:
             }
         return {**found, "rows": _differences(rows["before"], rows["after"])}
 
-    def _judge(self, side: _Side, completions: Artifact, iteration: int | None) -> Judged:
+    def _judge(
+        self, side: _Side, completions: Artifact, iteration: int | None
+    ) -> JudgedCompletions:
         redo = self._run.redo_count(iteration, "filter")
         filters = side.config.filters
         inputs = filter_inputs(side.config, side.sets, completions, self._grader, redo)
@@ -130,10 +132,10 @@ class _Rescoring:
             filter_stage.spec(filters, inputs),
             lambda out: filter_stage.run(filters, inputs, out),
         )
-        return Judged(completions, verdicts)
+        return JudgedCompletions(completions, verdicts)
 
     def _select(
-        self, side: _Side, training: Training, judged: Judged, iteration: int | None
+        self, side: _Side, training: Training, judged: JudgedCompletions, iteration: int | None
     ) -> set[tuple[str, ...]]:
         redo = self._run.redo_count(iteration, "select")
         inputs = select_inputs(side.config, side.sets, judged, redo)

@@ -80,10 +80,10 @@ def _known_format(name: str) -> Any:
 
 def _policy(settings: list[str]) -> Any:
     from ratchet.config import parse_config, parse_override
-    from ratchet.verifier.grader import Policy
+    from ratchet.verifier.grader import AnswerRules
 
     pairs = [parse_override(text, "--policy", "percent=fraction") for text in settings]
-    return parse_config(Policy, {".".join(path): value for path, value in pairs}, "--policy")
+    return parse_config(AnswerRules, {".".join(path): value for path, value in pairs}, "--policy")
 
 
 def _tell(summary: Summary, *, as_json: bool, with_audit: bool, out: Path) -> None:

@@ -17,7 +17,7 @@ from ratchet.errors import InputError
 from ratchet.problems.sets import load_set
 from ratchet.records import Completion, DpoRow, EvalRow, Problem, RowT, SftRow, Verdict, from_table
 from ratchet.store.artifacts import Artifact
-from ratchet.store.ledger import Entry, Place, Run
+from ratchet.store.ledger import LedgerEntry, Run, StepKey
 
 _SHOWN = 600
 """Characters of a completion that are shown, unless all are asked for."""
@@ -71,9 +71,9 @@ def _find(run: Run, config: RunConfig, problem_id: str) -> tuple[str, Problem]:
     )
 
 
-def _overlap(run: Run, entries: Mapping[str, Entry], name: str, problem_id: str) -> list[str]:
+def _overlap(run: Run, entries: Mapping[str, LedgerEntry], name: str, problem_id: str) -> list[str]:
     """Where other sets hold it, or nearly so, and what came of that."""
-    entry = entries.get(Place(None, sets_report.STAGE, name).step)
+    entry = entries.get(StepKey(None, sets_report.STAGE, name).step)
     summary = artifact_of(run, entry).metrics if entry else {"overlaps": []}
     return [
         f"{'dropped' if summary['on_overlap'] == 'drop' else 'kept'}: {pair['held_by']} holds it "
@@ -94,11 +94,15 @@ def _rows(artifact: Artifact, kind: type[RowT], problem_id: str) -> list[RowT]:
 
 
 def _iteration(
-    run: Run, config: RunConfig, entries: Mapping[str, Entry], sampled: Entry, problem_id: str
+    run: Run,
+    config: RunConfig,
+    entries: Mapping[str, LedgerEntry],
+    sampled: LedgerEntry,
+    problem_id: str,
 ) -> dict[str, Any]:
     completions = _rows(artifact_of(run, sampled), Completion, problem_id)
     verdicts: dict[int, list[Verdict]] = {c.attempt: [] for c in completions}
-    if (judged := entries.get(Place(sampled.iteration, "filter").step)) is not None:
+    if (judged := entries.get(StepKey(sampled.iteration, "filter").step)) is not None:
         for verdict in _rows(artifact_of(run, judged), Verdict, problem_id):
             verdicts[verdict.attempt].append(verdict)
     used = _used(run, config, entries, sampled, problem_id)
@@ -120,15 +124,19 @@ def _iteration(
 
 
 def _used(
-    run: Run, config: RunConfig, entries: Mapping[str, Entry], sampled: Entry, problem_id: str
+    run: Run,
+    config: RunConfig,
+    entries: Mapping[str, LedgerEntry],
+    sampled: LedgerEntry,
+    problem_id: str,
 ) -> dict[int | None, list[str]]:
     """attempt -> what it was used for; None stands for the problem as a whole."""
     used: dict[int | None, list[str]] = {}
     for training in config.trainings():
-        entry = entries.get(Place(sampled.iteration, "select", training.subject).step)
+        entry = entries.get(StepKey(sampled.iteration, "select", training.subject).step)
         if entry is None:
             continue
-        trained = Place(sampled.iteration, "train", training.subject).step in entries
+        trained = StepKey(sampled.iteration, "train", training.subject).step in entries
         done = "trained on" if trained else "selected, not trained on,"
         for row in _rows(artifact_of(run, entry), row_type(training.selection), problem_id):
             for attempt, role in _roles(row):

@@ -9,7 +9,7 @@ from flows.config import RunConfig
 from ratchet.errors import InputError
 from ratchet.policy import Policy, base_policy
 from ratchet.store.artifacts import Artifact
-from ratchet.store.ledger import Entry, Place, Run, reached_iterations
+from ratchet.store.ledger import LedgerEntry, Run, StepKey, reached_iterations
 from trainers import stage as train_stage
 
 
@@ -44,7 +44,7 @@ def candidates(run: Run, config: RunConfig) -> list[Candidate]:
 def _trained(
     run: Run,
     config: RunConfig,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, LedgerEntry],
     iteration: int,
     policies: tuple[Policy, Policy],
 ) -> Policy | None:
@@ -52,7 +52,7 @@ def _trained(
     incumbent, base = policies
     candidate: Policy | None = None
     for training in config.trainings(iteration):
-        entry = entries.get(Place(iteration, "train", training.subject).step)
+        entry = entries.get(StepKey(iteration, "train", training.subject).step)
         if entry is None:
             continue
         start = train_stage.starting_policy(training.trainer, candidate or incumbent, base)
@@ -60,12 +60,12 @@ def _trained(
     return candidate
 
 
-def _promoted(run: Run, entries: Mapping[str, Entry], iteration: int) -> bool | None:
-    entry = entries.get(Place(iteration, "gate").step)
+def _promoted(run: Run, entries: Mapping[str, LedgerEntry], iteration: int) -> bool | None:
+    entry = entries.get(StepKey(iteration, "gate").step)
     return bool(artifact_of(run, entry).metrics["promoted"]) if entry else None
 
 
-def artifact_of(run: Run, entry: Entry) -> Artifact:
+def artifact_of(run: Run, entry: LedgerEntry) -> Artifact:
     """The artifact of a ledger's entry.
 
     Raises:

@@ -15,7 +15,7 @@ from flows.config import stored_config
 from flows.reports.funnel import funnel_lines, verifier_audit
 from flows.reports.sets_report import overlap_lines, shown_overlaps
 from ratchet.store.artifacts import MANIFEST, Manifest, Store, load_manifest
-from ratchet.store.ledger import Entry, Place, Run, reached_iterations
+from ratchet.store.ledger import LedgerEntry, Run, StepKey, reached_iterations
 from ratchet.visible import visible
 
 _TABLE_WIDTH = 132
@@ -34,7 +34,7 @@ def show(run: Run) -> dict[str, Any]:
     status = run.status()
 
     def measured(stage: str, subject: str = "") -> dict[str, Any] | None:
-        return _interval(manifests.get(Place(None, stage, subject).step))
+        return _interval(manifests.get(StepKey(None, stage, subject).step))
 
     return {
         "run": run.name,
@@ -56,7 +56,7 @@ def show(run: Run) -> dict[str, Any]:
     }
 
 
-def _manifest(store: Store, entry: Entry) -> Manifest | None:
+def _manifest(store: Store, entry: LedgerEntry) -> Manifest | None:
     path = store.path_of(entry.identity) / MANIFEST
     return load_manifest(path) if path.exists() else None
 
@@ -101,7 +101,7 @@ class _Doing:
         return cls(state, f"{state}: {status['reason']}" if status["reason"] else state)
 
 
-def _begun_iterations(entries: Mapping[str, Entry], status: Mapping[str, Any]) -> list[int]:
+def _begun_iterations(entries: Mapping[str, LedgerEntry], status: Mapping[str, Any]) -> list[int]:
     """Those that have an entry, and the one that the run is at."""
     at = status["step"].partition("/")[0]
     begun = {int(at)} if at.isdigit() and status["state"] != "done" else set()
@@ -110,13 +110,13 @@ def _begun_iterations(entries: Mapping[str, Entry], status: Mapping[str, Any]) -
 
 def _iteration(
     index: int,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, LedgerEntry],
     manifests: Mapping[str, Manifest | None],
     run: Run,
     doing: _Doing,
 ) -> dict[str, Any]:
     def at(stage: str) -> Manifest | None:
-        return manifests.get(Place(index, stage).step)
+        return manifests.get(StepKey(index, stage).step)
 
     own = {
         e.place.name: e.identity
@@ -145,7 +145,7 @@ def _iteration(
 
 
 def _trainings(
-    index: int, entries: Mapping[str, Entry], manifests: Mapping[str, Manifest | None]
+    index: int, entries: Mapping[str, LedgerEntry], manifests: Mapping[str, Manifest | None]
 ) -> list[dict[str, Any]]:
     """What each selection of an iteration made of the judged completions, in the chain's order."""
     found = []

@@ -8,7 +8,7 @@ from typing import Any
 from ratchet.problems.coverage import coverage_warnings
 from ratchet.problems.sets import ProblemSet
 from ratchet.store.artifacts import Manifest
-from ratchet.store.ledger import Entry
+from ratchet.store.ledger import LedgerEntry
 
 STAGE = "problems"
 """The ledger's name for a set that shared problems: `base/problems/train`."""
@@ -16,7 +16,7 @@ _SHOWN = 5
 
 
 def shown_overlaps(
-    entries: Mapping[str, Entry], manifests: Mapping[str, Manifest | None]
+    entries: Mapping[str, LedgerEntry], manifests: Mapping[str, Manifest | None]
 ) -> dict[str, Any]:
     """Of each set of a run that shared problems: how many, with what, and where they are listed."""
     return {

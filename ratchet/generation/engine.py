@@ -37,7 +37,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SampledGroup:
     """The completions of one request.
 
     `error` is set, and `outputs` holds empty completions with finish_reason "error", where the
@@ -78,7 +78,7 @@ class Completer(Protocol):
 
     def generate(
         self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
-    ) -> Iterator[Group]:
+    ) -> Iterator[SampledGroup]:
         """Groups in the order in which they finish; requests are pulled as the engine takes them.
 
         Raises:
@@ -101,7 +101,7 @@ class Engine(Protocol):
     def add(self, request: Request) -> None:
         """Queue a request."""
 
-    def step(self) -> list[Group]:
+    def step(self) -> list[SampledGroup]:
         """Work a little; the groups that finished meanwhile."""
 
     def cancel(self) -> None:

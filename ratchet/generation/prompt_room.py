@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import PROMPT_TOO_LONG, Group
+from ratchet.generation.engine import PROMPT_TOO_LONG, SampledGroup
 
 
 def too_long_in(parts: Iterable[Path], column: str) -> int:
@@ -34,9 +34,9 @@ class PromptRoom:
     allowed: float
     total: int
     too_long: int = 0
-    longest: Group | None = None
+    longest: SampledGroup | None = None
 
-    def checked(self, groups: Iterator[Group]) -> Iterator[Group]:
+    def checked(self, groups: Iterator[SampledGroup]) -> Iterator[SampledGroup]:
         """`groups`, as long as few enough have no room.
 
         Raises:
@@ -47,7 +47,7 @@ class PromptRoom:
                 self._count(group)
             yield group
 
-    def _count(self, group: Group) -> None:
+    def _count(self, group: SampledGroup) -> None:
         self.too_long += 1
         if self.longest is None or group.num_prompt_tokens > self.longest.num_prompt_tokens:
             self.longest = group

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ratchet.generation.engine import Group, Request
+from ratchet.generation.engine import Request, SampledGroup
 from ratchet.progress import Step
 from ratchet.records import Problem, RowT
 from ratchet.store.artifacts import Workspace
 
-Generate = Callable[[Iterable[Request]], Iterator[Group]]
+Generate = Callable[[Iterable[Request]], Iterator[SampledGroup]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class HasTokens(Protocol):
 
 
 @dataclass
-class Attempt:
+class Throughput:
     """What one attempt at a stage has done so far, and how long the engine worked for it."""
 
     total: int
@@ -101,7 +101,7 @@ def fill_shards(
     plan: ShardPlan,
     out: Workspace,
     generate: Generate,
-    to_rows: Callable[[Problem, Group], list[RowT]],
+    to_rows: Callable[[Problem, SampledGroup], list[RowT]],
     row_type: type[RowT],
 ) -> Iterator[tuple[Problem, list[RowT]]]:
     """Ask for every group of the missing shards, write each shard as soon as it is complete.

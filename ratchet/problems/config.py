@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ratchet.config import Config, NotIdentity
 from ratchet.verifier.find.extraction import AnswerFormat
-from ratchet.verifier.rules import Policy
+from ratchet.verifier.rules import AnswerRules
 
 SolutionStyle = Literal["boxed", "raw"]
 MathSubject = Literal[
@@ -28,7 +28,7 @@ Offset = Annotated[int, Field(ge=0)]
 class _SourceConfig(Config):
     answer_format: AnswerFormat = "auto"
     """Where completions on these problems state their answer."""
-    policy: Policy = Policy()
+    policy: AnswerRules = AnswerRules()
     """What counts as the same answer (docs/verifier.md)."""
 
 

@@ -10,13 +10,13 @@ from ratchet.config import identity_settings
 from ratchet.problems.config import ProblemSource
 from ratchet.records import Completion, FinishReason, Problem
 from ratchet.verifier.grader import (
-    DEFAULT_POLICY,
+    DEFAULT_RULES,
     GRADER_VERSION,
     AnswerFormat,
+    AnswerRules,
     Grade,
     Grader,
     GradingTask,
-    Policy,
 )
 
 
@@ -25,7 +25,7 @@ class GradingRules:
     """A problem source's answer format and its policy on what counts as equal."""
 
     answer_format: AnswerFormat = "auto"
-    policy: Policy = DEFAULT_POLICY
+    policy: AnswerRules = DEFAULT_RULES
 
     @classmethod
     def of(cls, source: ProblemSource) -> GradingRules:

@@ -10,7 +10,7 @@ from typing import Literal
 from ratchet.records import Problem
 from ratchet.verifier.compare.limits import refusal
 from ratchet.verifier.find.references import bare_reference
-from ratchet.verifier.grader import DEFAULT_POLICY, AnswerFormat, Grader, Policy
+from ratchet.verifier.grader import DEFAULT_RULES, AnswerFormat, AnswerRules, Grader
 
 GoldReason = Literal[
     "reference_empty",
@@ -38,7 +38,7 @@ def check_gold(
     problems: Iterable[Problem],
     grader: Grader,
     answer_format: AnswerFormat = "auto",
-    policy: Policy = DEFAULT_POLICY,
+    policy: AnswerRules = DEFAULT_RULES,
 ) -> tuple[list[Problem], list[SetAside]]:
     """The problems that can be graded, and those that cannot.
 
@@ -59,7 +59,7 @@ def gold_metrics(set_aside: Iterable[SetAside]) -> dict[str, int]:
 
 
 def _check(
-    problem: Problem, grader: Grader, answer_format: AnswerFormat, policy: Policy
+    problem: Problem, grader: Grader, answer_format: AnswerFormat, policy: AnswerRules
 ) -> SetAside | None:
     reference = bare_reference(problem.reference_answer).strip()
     if not reference or not grader.compare(reference, reference, policy).startswith("equal"):
@@ -74,7 +74,7 @@ def _check(
 
 
 def _check_solution(
-    problem: Problem, grader: Grader, answer_format: AnswerFormat, policy: Policy
+    problem: Problem, grader: Grader, answer_format: AnswerFormat, policy: AnswerRules
 ) -> SetAside | None:
     if not problem.solution:
         return None

@@ -37,7 +37,7 @@ def check_run_name(name: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StepKey:
     """Where in a run a stage stands; `iteration` is None for what belongs to no iteration."""
 
     iteration: int | None
@@ -58,7 +58,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """One line of the ledger. `iteration` is None for what belongs to no iteration."""
 
     step: str
@@ -70,7 +70,7 @@ class Entry:
     seconds: float
 
     @classmethod
-    def of(cls, place: Place, artifact: Artifact, reused: bool, seconds: float) -> Entry:
+    def of(cls, place: StepKey, artifact: Artifact, reused: bool, seconds: float) -> LedgerEntry:
         """The line that says that `artifact` stands at `place`."""
         return cls(
             step=place.step,
@@ -83,10 +83,10 @@ class Entry:
         )
 
     @property
-    def place(self) -> Place:
+    def place(self) -> StepKey:
         """Read back from the step: what follows the stage's name in it is the subject."""
         _, _, subject = self.step.partition(f"{self.stage}/")
-        return Place(self.iteration, self.stage, subject)
+        return StepKey(self.iteration, self.stage, subject)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -175,11 +175,11 @@ class Run:
         created: float = read_json(self._file("run"))["created"]
         return created
 
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, LedgerEntry]:
         """The ledger: step name -> entry, in the order of the run."""
-        return {step: Entry(**entry) for step, entry in self._read("ledger", {}).items()}
+        return {step: LedgerEntry(**entry) for step, entry in self._read("ledger", {}).items()}
 
-    def record(self, entry: Entry) -> None:
+    def record(self, entry: LedgerEntry) -> None:
         """Add an entry, or replace the one of the same step."""
         entries = {step: asdict(old) for step, old in self.entries().items()}
         entries[entry.step] = asdict(entry)
@@ -187,7 +187,7 @@ class Run:
         if self._worked:
             self.update_status(wall_seconds=self._worked())
 
-    def begin(self, place: Place) -> None:
+    def begin(self, place: StepKey) -> None:
         """Say which step is worked on from now on."""
         self.update_status(step=place.step)
 
@@ -290,7 +290,7 @@ class Run:
                 self._worked = None
 
 
-def reached_iterations(entries: Mapping[str, Entry]) -> list[int]:
+def reached_iterations(entries: Mapping[str, LedgerEntry]) -> list[int]:
     """The iterations that have an entry, in order."""
     return sorted({entry.iteration for entry in entries.values() if entry.iteration is not None})
 

@@ -18,7 +18,14 @@ from ratchet.errors import InputError
 from ratchet.processes.pool import Crew
 from ratchet.store.files import replace_with
 from ratchet.verifier.audit import Audit
-from ratchet.verifier.grader import DEFAULT_POLICY, AnswerFormat, Grade, Grader, GradingTask, Policy
+from ratchet.verifier.grader import (
+    DEFAULT_RULES,
+    AnswerFormat,
+    AnswerRules,
+    Grade,
+    Grader,
+    GradingTask,
+)
 from ratchet.verifier.tables import clean_text, read_tables
 
 SMALL_BYTES = 16 << 20
@@ -58,7 +65,7 @@ class VerifySettings:
 
     columns: VerifyColumns
     answer_format: AnswerFormat = "auto"
-    policy: Policy = DEFAULT_POLICY
+    policy: AnswerRules = DEFAULT_RULES
     processes: int | None = None
 
 

@@ -22,29 +22,29 @@ from ratchet.verifier.compare.tiers import Tier, compare_plain
 from ratchet.verifier.find.extraction import AnswerFormat, Extracted, extract_answer, may_be_cut
 from ratchet.verifier.find.references import bare_reference
 from ratchet.verifier.grade_book import GradeBook, key_of
-from ratchet.verifier.grades import FAILURES, Grade, GradingTask, Judged, Reason
+from ratchet.verifier.grades import FAILURES, Comparison, Grade, GradingTask, Reason
 from ratchet.verifier.guards import (
     guard_completion,
     guard_wrong,
     leaves_unevaluated,
     repeats_problem,
 )
-from ratchet.verifier.rules import DEFAULT_POLICY, Policy
+from ratchet.verifier.rules import DEFAULT_RULES, AnswerRules
 from ratchet.verifier.symbolic.pool import Ending, WorkerLimits, WorkerPool
 
 GRADER_VERSION = 4
 """Counts up whenever a verdict may change, so that what was graded before is graded again."""
 
 __all__ = [
-    "DEFAULT_POLICY",
+    "DEFAULT_RULES",
     "GRADER_VERSION",
     "AnswerFormat",
+    "AnswerRules",
+    "Comparison",
     "Extracted",
     "Grade",
     "Grader",
     "GradingTask",
-    "Judged",
-    "Policy",
     "Reason",
     "WorkerLimits",
     "extract_answer",
@@ -137,7 +137,7 @@ class Grader:
         answer_format: AnswerFormat = "auto",
         *,
         problem: str | None = None,
-        policy: Policy = DEFAULT_POLICY,
+        policy: AnswerRules = DEFAULT_RULES,
     ) -> Grade:
         """The grade of one completion; whatever its text, no exception and no hang.
 
@@ -185,12 +185,14 @@ class Grader:
                 yield _finished(waiting.popleft())
 
     def compare(
-        self, reference_answer: str, answer: str, policy: Policy = DEFAULT_POLICY
+        self, reference_answer: str, answer: str, policy: AnswerRules = DEFAULT_RULES
     ) -> Reason:
         """How an answer stands to its reference; each distinct pair is compared once."""
         return self.judge(reference_answer, answer, policy).reason
 
-    def judge(self, reference_answer: str, answer: str, policy: Policy = DEFAULT_POLICY) -> Judged:
+    def judge(
+        self, reference_answer: str, answer: str, policy: AnswerRules = DEFAULT_RULES
+    ) -> Comparison:
         """As `compare`, with the tier that decided."""
         return _known(self._verdict((reference_answer, answer), policy, _run_now))
 
@@ -210,18 +212,20 @@ class Grader:
         if found.rivals and self._contradicts_itself(found, task.policy):
             return Grade(found.answer, False, "several_answers", found.rule)
         verdict = self._verdict((task.reference_answer, found.answer), task.policy, run)
-        if isinstance(verdict, Judged):
+        if isinstance(verdict, Comparison):
             return _grade_of(task, found, verdict)
         return lambda: _grade_of(task, found, verdict.result())
 
-    def _contradicts_itself(self, found: Extracted, policy: Policy) -> bool:
+    def _contradicts_itself(self, found: Extracted, policy: AnswerRules) -> bool:
         """Whether any of the other final answers says something else."""
         if policy.several_answers == "last":
             return False
         rivals = found.rivals[:3] if len(found.rivals) < 4 else found.rivals[:1]
         return any(not self.compare(rival, found.answer).startswith("equal") for rival in rivals)
 
-    def _verdict(self, pair: Pair, policy: Policy, run: Run) -> Judged | Future[Judged]:
+    def _verdict(
+        self, pair: Pair, policy: AnswerRules, run: Run
+    ) -> Comparison | Future[Comparison]:
         """The verdict on (reference, answer), perhaps still to come."""
         key = (policy, *pair)
         known = self._memo.get(key)
@@ -235,34 +239,36 @@ class Grader:
                 return verdict.result()
         return verdict
 
-    def _decide(self, verdict: Future[Judged], key: Key, run: Run) -> None:
+    def _decide(self, verdict: Future[Comparison], key: Key, run: Run) -> None:
         policy, reference, answer = key
         reference = bare_reference(reference)
         if not reference.strip():
-            self._settle(verdict, key, Judged("reference_missing"))
+            self._settle(verdict, key, Comparison("reference_missing"))
         elif (plain := compare_plain(reference, answer, policy)) is not None:
-            self._settle(verdict, key, Judged(plain.reason, plain.tier))
+            self._settle(verdict, key, Comparison(plain.reason, plain.tier))
         elif refusal(answer):
-            self._settle(verdict, key, Judged("too_large"))
+            self._settle(verdict, key, Comparison("too_large"))
         elif refusal(reference):
-            self._settle(verdict, key, Judged("grader_error"))
+            self._settle(verdict, key, Comparison("grader_error"))
         else:
             run(lambda: self._decide_symbolically(verdict, key, (reference, answer)))
 
-    def _decide_symbolically(self, verdict: Future[Judged], key: Key, texts: Pair) -> None:
+    def _decide_symbolically(self, verdict: Future[Comparison], key: Key, texts: Pair) -> None:
         with self._handing_errors_to(verdict, key):
             outcome = self._pool.compare(*texts, key[0])
             tier: Tier | None = "symbolic" if outcome.ending in ("equal", "different") else None
-            self._settle(verdict, key, Judged(_SYMBOLIC[outcome.ending], tier, outcome.disagreed))
+            self._settle(
+                verdict, key, Comparison(_SYMBOLIC[outcome.ending], tier, outcome.disagreed)
+            )
 
-    def _settle(self, verdict: Future[Judged], key: Key, judged: Judged) -> None:
+    def _settle(self, verdict: Future[Comparison], key: Key, judged: Comparison) -> None:
         with self._lock:
             if key in self._memo:
                 self._memo[key] = judged
         verdict.set_result(judged)
 
     @contextmanager
-    def _handing_errors_to(self, verdict: Future[Judged], key: Key) -> Iterator[None]:
+    def _handing_errors_to(self, verdict: Future[Comparison], key: Key) -> Iterator[None]:
         """An error reaches all who wait for the verdict, and is not remembered."""
         try:
             yield
@@ -273,7 +279,7 @@ class Grader:
                 verdict.set_exception(error)
             raise
 
-    def _remembered(self, key: Key) -> tuple[Judged | Future[Judged], bool]:
+    def _remembered(self, key: Key) -> tuple[Comparison | Future[Comparison], bool]:
         """The pair's verdict, and whether it is the caller's to find."""
         if len(key[1]) + len(key[2]) > 2 * MAX_LENGTH:
             return Future(), True
@@ -282,7 +288,7 @@ class Grader:
         with self._lock:
             if (verdict := self._memo.get(key)) is not None:
                 return verdict, False
-            mine: Future[Judged] = Future()
+            mine: Future[Comparison] = Future()
             self._memo[key] = mine
             if len(self._memo) > self._memo_size:
                 del self._memo[next(iter(self._memo))]
@@ -291,12 +297,12 @@ class Grader:
     def _reset(self) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
-        self._memo: dict[Key, Judged | Future[Judged]] = {}
+        self._memo: dict[Key, Comparison | Future[Comparison]] = {}
         self._pool = WorkerPool(self._workers, self._limits)
         self._book = GradeBook()
 
 
-Key = tuple[Policy, str, str]
+Key = tuple[AnswerRules, str, str]
 _TOO_LONG = Grade(None, False, "too_large")
 _TRUNCATED = Grade(None, False, "truncated")
 _NO_REFERENCE = Grade(None, None, "reference_missing")
@@ -311,11 +317,11 @@ def _finished(grade: Grade | Callable[[], Grade]) -> Grade:
     return grade if isinstance(grade, Grade) else grade()
 
 
-def _known(verdict: Judged | Future[Judged]) -> Judged:
-    return verdict if isinstance(verdict, Judged) else verdict.result()
+def _known(verdict: Comparison | Future[Comparison]) -> Comparison:
+    return verdict if isinstance(verdict, Comparison) else verdict.result()
 
 
-def _grade_of(task: GradingTask, found: Extracted, judged: Judged) -> Grade:
+def _grade_of(task: GradingTask, found: Extracted, judged: Comparison) -> Grade:
     """The grade that a comparison comes to, once the guards have seen it."""
     reference, reason = bare_reference(task.reference_answer), judged.reason
     correct: bool | None = reason.startswith("equal")

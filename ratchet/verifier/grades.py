@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from ratchet.verifier.compare.tiers import PlainReason, Tier
 from ratchet.verifier.find.extraction import AnswerFormat, Rule
 from ratchet.verifier.guards import GuardReason
-from ratchet.verifier.rules import DEFAULT_POLICY, Policy
+from ratchet.verifier.rules import DEFAULT_RULES, AnswerRules
 
 Failure = Literal["timeout", "memory", "grader_error", "reference_missing"]
 Reason = (
@@ -37,7 +37,7 @@ class Grade:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Comparison:
     """How an answer stands to a reference."""
 
     reason: Reason
@@ -54,4 +54,4 @@ class GradingTask:
     finish_reason: str = "stop"
     answer_format: AnswerFormat = "auto"
     problem: str | None = None
-    policy: Policy = DEFAULT_POLICY
+    policy: AnswerRules = DEFAULT_RULES

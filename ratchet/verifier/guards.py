@@ -16,7 +16,7 @@ from ratchet.verifier.compare.numbers import decimal_places
 from ratchet.verifier.compare.parts import Node
 from ratchet.verifier.compare.tiers import compare_plain
 from ratchet.verifier.find.extraction import Extracted, extract_answer
-from ratchet.verifier.rules import Policy
+from ratchet.verifier.rules import AnswerRules
 
 GuardReason = Literal[
     "several_answers",
@@ -37,7 +37,7 @@ _COLLECTIONS = ("list", "set", "tuple")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 
-def guard_completion(completion: str, found: Extracted, policy: Policy) -> GuardReason | None:
+def guard_completion(completion: str, found: Extracted, policy: AnswerRules) -> GuardReason | None:
     """Why a completion is turned down whatever it answers; needs no comparison."""
     if policy.min_reasoning_chars and _reasoning(completion, found) < policy.min_reasoning_chars:
         return "empty_reasoning"
@@ -58,7 +58,7 @@ def guard_wrong(reference: str, answer: str) -> GuardReason | None:
     return None
 
 
-def leaves_unevaluated(reference: str, answer: str, policy: Policy) -> bool:
+def leaves_unevaluated(reference: str, answer: str, policy: AnswerRules) -> bool:
     """Whether an answer that only evaluation finds equal leaves a plain number to be worked out.
 
     The reference is a number or holds nothing but numbers. A decimal so long that it may stand
@@ -71,7 +71,7 @@ def leaves_unevaluated(reference: str, answer: str, policy: Policy) -> bool:
     return alike and _is_numeric(one, policy)
 
 
-def _is_numeric(node: Node, policy: Policy) -> bool:
+def _is_numeric(node: Node, policy: AnswerRules) -> bool:
     if node.kind in _COLLECTIONS:
         return all(_is_numeric(part, policy) for part in node.parts)
     places = decimal_places(node.text)

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ratchet.config import Config, Later
+from ratchet.config import AddedLater, Config
 
 
-class Policy(Config):
+class AnswerRules(Config):
     """How strictly answers on one source's problems are judged."""
 
     percent: Literal["unit", "fraction"] = "unit"
@@ -28,7 +28,7 @@ class Policy(Config):
     decimal_places: Annotated[int, Field(ge=0)] = 6
     """A decimal of at least this many places equals what rounds to it and has no end of its own,
     such as 1/3 or a root; 0 turns that off."""
-    unevaluated: Annotated[Literal["reject", "accept"], Later()] = "reject"
+    unevaluated: Annotated[Literal["reject", "accept"], AddedLater()] = "reject"
     """Whether `10 * 2^9` answers 5120. `reject` where the reference is a plain number, or several:
     a policy that is rewarded for such an answer learns not to compute."""
     run_on: Literal["ignore", "reject"] = "ignore"
@@ -39,4 +39,4 @@ class Policy(Config):
     """Characters before the answer without which it was given out of nowhere."""
 
 
-DEFAULT_POLICY = Policy()
+DEFAULT_RULES = AnswerRules()

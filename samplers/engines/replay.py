@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pyarrow.parquet as pq
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import Group, Output, Request, Sampling
+from ratchet.generation.engine import Output, Request, SampledGroup, Sampling
 from ratchet.policy import Policy
 from ratchet.records import FinishReason
 from samplers.config import ReplayEngineConfig, recorded_files
@@ -110,17 +110,17 @@ class ReplayEngine:
     def cancel(self) -> None:
         self._queue.clear()
 
-    def step(self) -> list[Group]:
+    def step(self) -> list[SampledGroup]:
         count = min(_GROUPS_PER_STEP, len(self._queue))
         return [self._answer(self._queue.popleft()) for _ in range(count)]
 
-    def _answer(self, request: Request) -> Group:
+    def _answer(self, request: Request) -> SampledGroup:
         recorded = self._recorded_for(request.problem_id)
         source = cycle(recorded) if self._config.when_short == "repeat" else iter(recorded)
         outputs = [item.output for item in islice(source, request.num_completions)]
         missing = request.num_completions - len(outputs)
         outputs += [Output("", "error", 0)] * missing
-        return Group(
+        return SampledGroup(
             request.problem_id,
             (recorded[0].prompt if recorded else None) or request.problem,
             recorded[0].num_prompt_tokens if recorded else 0,

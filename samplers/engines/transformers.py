@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import PROMPT_TOO_LONG, Group, Output, Request, Sampling
+from ratchet.generation.engine import PROMPT_TOO_LONG, Output, Request, SampledGroup, Sampling
 from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import Policy
 from ratchet.records import FinishReason
@@ -71,7 +71,7 @@ class TransformersEngine:
         self._ends: list[int] = []
         self._policy: Policy | None = None
         self._sampling: Sampling | None = None
-        self._refused: list[Group] = []
+        self._refused: list[SampledGroup] = []
         self._queue: deque[_Asked] = deque()
         self._round: list[_Asked] = []
         self._pending = 0
@@ -159,7 +159,7 @@ class TransformersEngine:
         room = self._max_len - len(ids)
         if room <= 0:
             empty = (Output("", "error", 0),) * request.num_completions
-            group = Group(
+            group = SampledGroup(
                 request.problem_id, prompt, len(ids), empty, PROMPT_TOO_LONG, self._max_len
             )
             self._refused.append(group)
@@ -175,7 +175,7 @@ class TransformersEngine:
         self._pending = 0
         self._unfinished = 0
 
-    def step(self) -> list[Group]:
+    def step(self) -> list[SampledGroup]:
         """One batch; the groups that it completed."""
         groups, self._refused = self._refused, []
         batch = self._next_batch()
@@ -267,9 +267,9 @@ class TransformersEngine:
                 torch.cuda.empty_cache()
 
 
-def _group(asked: _Asked) -> Group:
+def _group(asked: _Asked) -> SampledGroup:
     request = asked.request
-    return Group(request.problem_id, asked.prompt, len(asked.ids), tuple(asked.outputs))
+    return SampledGroup(request.problem_id, asked.prompt, len(asked.ids), tuple(asked.outputs))
 
 
 def _end_ids(generation: Any, tokenizer: Any) -> list[int]:

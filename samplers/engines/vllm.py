@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import PROMPT_TOO_LONG, Group, Output, Request, Sampling
+from ratchet.generation.engine import PROMPT_TOO_LONG, Output, Request, SampledGroup, Sampling
 from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import Policy
 from ratchet.records import FinishReason
@@ -82,7 +82,7 @@ class VllmEngine:
         self._params: Any = None
         self._unfinished = 0
         self._pending: dict[int, _Pending] = {}
-        self._refused: list[Group] = []
+        self._refused: list[SampledGroup] = []
         self._requests = 0
 
     def load(self, policy: Policy) -> None:
@@ -241,7 +241,7 @@ class VllmEngine:
         self._unfinished += request.num_completions
         if len(ids) >= self._max_model_len:
             empty = (Output("", "error", 0),) * request.num_completions
-            group = Group(
+            group = SampledGroup(
                 request.problem_id, prompt, len(ids), empty, PROMPT_TOO_LONG, self._max_model_len
             )
             self._refused.append(group)
@@ -268,7 +268,7 @@ class VllmEngine:
         self._refused.clear()
         self._unfinished = 0
 
-    def step(self) -> list[Group]:
+    def step(self) -> list[SampledGroup]:
         groups, self._refused = self._refused, []
         self._unfinished -= sum(len(group.outputs) for group in groups)
         if self._pending:
@@ -277,7 +277,7 @@ class VllmEngine:
                     groups.append(group)
         return groups
 
-    def _take(self, result: Any) -> Group | None:
+    def _take(self, result: Any) -> SampledGroup | None:
         """Keep one completion; its group once all of it is there."""
         key, attempt = (int(part) for part in result.request_id.split(":"))
         pending = self._pending.get(key)
@@ -289,7 +289,7 @@ class VllmEngine:
         if len(pending.outputs) < pending.request.num_completions:
             return None
         del self._pending[key]
-        return Group(
+        return SampledGroup(
             pending.request.problem_id,
             pending.prompt,
             len(result.prompt_token_ids),

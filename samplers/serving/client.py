@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import EngineDied, Group, Request, Sampling
+from ratchet.generation.engine import EngineDied, Request, SampledGroup, Sampling
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from samplers.config import EngineConfig, VllmEngineConfig
@@ -219,7 +219,7 @@ class EngineClient:
 
     def generate(
         self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
-    ) -> Iterator[Group]:
+    ) -> Iterator[SampledGroup]:
         """Groups in the order in which they finish.
 
         The first request is pulled once the policy is loaded; a later call, or the end of this
@@ -265,14 +265,14 @@ class EngineClient:
 
     def _stream(
         self, process: EngineProcess, epoch: int, requests: Iterable[Request]
-    ) -> Iterator[Group]:
+    ) -> Iterator[SampledGroup]:
         flow = _Flow(iter(requests), self._in_flight)
         while True:
             if batch := flow.next_batch():
                 process.send(Add(batch))
             if not flow.pending:
                 return
-            groups: list[Group] = []
+            groups: list[SampledGroup] = []
             for message in process.receive(self._engine.stall_timeout):
                 if isinstance(message, Finished) and message.epoch == epoch:
                     groups.extend(message.groups)

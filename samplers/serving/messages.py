@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ratchet.generation.engine import Group, Request, Sampling
+from ratchet.generation.engine import Request, SampledGroup, Sampling
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from samplers.config import EngineConfig
@@ -62,7 +62,7 @@ class Finished:
     """What one step did: `drawn` completions, and the groups that these made whole."""
 
     epoch: int
-    groups: tuple[Group, ...]
+    groups: tuple[SampledGroup, ...]
     drawn: int
 
 

@@ -12,7 +12,14 @@ import pytest
 from evals import stage
 from evals.config import EvalConfig
 from ratchet.errors import InputError
-from ratchet.generation.engine import PROMPT_TOO_LONG, EngineDied, Group, Output, Request, Sampling
+from ratchet.generation.engine import (
+    PROMPT_TOO_LONG,
+    EngineDied,
+    Output,
+    Request,
+    SampledGroup,
+    Sampling,
+)
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from ratchet.problems.grading import GradingRules
@@ -62,15 +69,15 @@ class Narrow:
 
     def generate(
         self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
-    ) -> Iterator[Group]:
+    ) -> Iterator[SampledGroup]:
         for at, request in enumerate(requests):
             if at == self._dies_after:
                 raise EngineDied("gone")
             if request.problem_id in self._too_long:
                 empty = (Output("", "error", 0),)
-                yield Group(request.problem_id, "?", 70, empty, PROMPT_TOO_LONG, limit=64)
+                yield SampledGroup(request.problem_id, "?", 70, empty, PROMPT_TOO_LONG, limit=64)
             else:
-                yield Group(request.problem_id, "?", 7, (Output(r"\boxed{1}", "stop", 3),))
+                yield SampledGroup(request.problem_id, "?", 7, (Output(r"\boxed{1}", "stop", 3),))
 
     def release_device(self) -> None:
         """Nothing is held."""

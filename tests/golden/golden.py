@@ -25,7 +25,7 @@ from filters import stage as filter_stage
 from filters.selection import stage as select_stage
 from filters.selection.config import SelectionConfig
 from flows.config import RunConfig, load_config
-from ratchet.generation.engine import Group, Request, Sampling
+from ratchet.generation.engine import Request, SampledGroup, Sampling
 from ratchet.generation.prompts import render_prompt
 from ratchet.policy import Policy
 from ratchet.problems import disjoint
@@ -43,8 +43,8 @@ from samplers.config import DoSampleConfig, ReplayEngineConfig
 from samplers.engines.replay import ReplayEngine
 from tests.helpers.places import CONFIGS, SEED_MODEL
 from trainers import stage as train_stage
+from trainers.data.batches import row_order
 from trainers.dpo.rows import encode_pair
-from trainers.loop.batches import row_order
 from trainers.sft.rows import encode_row
 
 HERE = Path(__file__).resolve().parent
@@ -146,7 +146,7 @@ class _Replay:
 
     def generate(
         self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
-    ) -> Iterator[Group]:
+    ) -> Iterator[SampledGroup]:
         assert self._engine
         self._engine.load(policy)
         for request in requests:

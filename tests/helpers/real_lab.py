@@ -18,10 +18,10 @@ from samplers.serving.client import EngineClient
 from tests.helpers.training_bench import Bench
 from trainers import stage
 from trainers.config import DpoConfig, GrpoConfig, LoraConfig, SftConfig
+from trainers.data.tokens import IGNORED
 from trainers.dpo.training import PlannedDpoTrainer
 from trainers.export.job import ExportJob, write_checkpoint
 from trainers.grpo.training import PlannedGrpoTrainer
-from trainers.loop.tokens import IGNORED
 from trainers.sft.training import PlannedSftTrainer
 
 PROBLEMS = [

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models import seed_model
-from models.seed_model import Example, Recipe
+from models.seed_model import Recipe, SeedExample
 from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.problems.arithmetic import generate
 from ratchet.problems.arithmetic.words import NAMES, THINGS
@@ -96,7 +96,7 @@ def test_the_card_tells_what_the_model_saw():
 
 
 def test_the_loss_is_on_the_completion_and_its_end_only():
-    batch = seed_model._collate([Example([5, 6, 7], [8, 2]), Example([5], [2])], pad=0)
+    batch = seed_model._collate([SeedExample([5, 6, 7], [8, 2]), SeedExample([5], [2])], pad=0)
     assert batch["input_ids"].tolist() == [[5, 6, 7, 8, 2], [5, 2, 0, 0, 0]]
     assert batch["labels"].tolist() == [[-100, -100, -100, 8, 2], [-100, 2, -100, -100, -100]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]

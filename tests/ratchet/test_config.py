@@ -5,8 +5,8 @@ import pytest
 from pydantic import Field
 
 from ratchet.config import (
+    AddedLater,
     Config,
-    Later,
     NotIdentity,
     apply_overrides,
     identity_settings,
@@ -76,7 +76,7 @@ class Grown(Config):
     """A class with a field that came later."""
 
     size: int = 1
-    extra: Annotated[int | None, Later()] = None
+    extra: Annotated[int | None, AddedLater()] = None
 
 
 def test_a_later_setting_is_no_part_of_the_identity_until_it_is_used() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ratchet.generation.engine import EngineDied, Group, Request, Sampling
+from ratchet.generation.engine import EngineDied, Request, SampledGroup, Sampling
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from ratchet.progress import Step
@@ -36,7 +36,7 @@ class Recorder:
 
     def generate(
         self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
-    ) -> Iterator[Group]:
+    ) -> Iterator[SampledGroup]:
         self.seeds.append(sampling.seed)
 
         def noted() -> Iterator[Request]:

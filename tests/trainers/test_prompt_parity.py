@@ -21,9 +21,9 @@ from samplers.engines.vllm import VllmEngine
 from tests.helpers.tiny_models import CHATML, PLAIN, WITH_BOS, make_tokenizer, save_model
 from tests.helpers.training_bench import Bench, make_row
 from trainers.config import DpoConfig, GrpoConfig, SftConfig
+from trainers.data.tokens import IGNORED, check_prompts
 from trainers.dpo.training import PlannedDpoTrainer
 from trainers.grpo.training import PlannedGrpoTrainer
-from trainers.loop.tokens import IGNORED, check_prompts
 from trainers.sft.training import PlannedSftTrainer
 
 PROBLEMS = ["1+1?", "What is 12 times 7?", "ünï <b>", "a\nb"]

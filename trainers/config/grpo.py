@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from ratchet.config import Later
+from ratchet.config import AddedLater
 from trainers.config.base import TrainerBase
 from trainers.config.rewards import RESERVED, CorrectReward, RewardConfig
 
@@ -63,11 +63,11 @@ class GrpoConfig(TrainerBase):
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """What the advantages are divided by: the standard deviation of the group's rewards or of the
     whole batch's, or nothing."""
-    beta: Annotated[float, Later()] = Field(default=0.0, ge=0)
+    beta: Annotated[float, AddedLater()] = Field(default=0.0, ge=0)
     """Weight of the KL term, which holds the policy to the reference: per token the estimate
     exp(d) - d - 1 with d = log p_ref - log p, never negative and right on average. 0 has no
     reference in memory; DeepSeekMath uses 0.04."""
-    reference: Annotated[Literal["start", "base"], Later()] = "start"
+    reference: Annotated[Literal["start", "base"], AddedLater()] = "start"
     """The policy that p_ref is of, where `beta` is not 0: `start` is the one that this stage starts
     from, `base` the base model."""
 

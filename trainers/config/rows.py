@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from ratchet.config import Config, Later
+from ratchet.config import AddedLater, Config
 from trainers.config.base import TrainerBase
 
 
@@ -38,7 +38,7 @@ class RowsConfig(TrainerBase):
     go on from that of the checkpoint that this starts from, if it has one; the learning rate's
     schedule starts anew. Only where all weights are trained."""
 
-    early_stopping: Annotated[EarlyStopping | None, Later()] = None
+    early_stopping: Annotated[EarlyStopping | None, AddedLater()] = None
     """Left out, the training goes through all its steps."""
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ratchet.generation.prompts import prompt_token_ids
 from ratchet.records import DpoRow
-from trainers.loop.tokens import check_end_token, completion_token_ids
+from trainers.data.tokens import check_end_token, completion_token_ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from trl.trainer.utils import add_fused_lm_head
 from ratchet.policy import Policy
 from ratchet.records import DpoRow
 from trainers.config import DpoConfig
+from trainers.data.plan import Plan
+from trainers.data.tokens import IGNORED
 from trainers.dpo.loss import PairLogps, PairLosses, pair_losses
 from trainers.dpo.rows import Pair, encode_pairs
 from trainers.job import TrainJob
@@ -33,10 +35,8 @@ from trainers.loop.checkpoints import (
     peft_config,
 )
 from trainers.loop.common import make_repeatable, plan_rows, train_and_save, trl_settings
-from trainers.loop.plan import Plan
 from trainers.loop.planned_trainer import PlannedTrainer
 from trainers.loop.reference import Reference
-from trainers.loop.tokens import IGNORED
 
 
 def train(config: DpoConfig, job: TrainJob, reports: Reporting) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ratchet.generation.prompts import prompt_token_ids
 from ratchet.records import GrpoRow
-from trainers.loop.tokens import check_end_token
+from trainers.data.tokens import check_end_token
 
 
 @dataclass(frozen=True, slots=True)

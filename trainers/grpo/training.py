@@ -18,16 +18,15 @@ from ratchet.generation.prompts import prompt_token_ids
 from ratchet.policy import Policy
 from ratchet.problems.grading import GradingRules
 from ratchet.records import GrpoRow
-from ratchet.verifier.grader import Grader
-from ratchet.verifier.grader import Policy as AnswerPolicy
+from ratchet.verifier.grader import AnswerRules, Grader
 from trainers.config import GrpoConfig
+from trainers.data.plan import Plan, make_plan
 from trainers.grpo.reference import reference_model
 from trainers.grpo.rows import Task, encode_tasks
 from trainers.job import TrainJob
 from trainers.launch.worker import Reporting
 from trainers.loop.checkpoints import load_model, load_tokenizer, peft_config
 from trainers.loop.common import make_repeatable, read_rows, train_and_save, trl_settings
-from trainers.loop.plan import Plan, make_plan
 from trainers.loop.planned_trainer import PlannedTrainer
 from trainers.rewards import Sampled, Scorer
 from trainers.rewards.table import RewardTable
@@ -45,7 +44,7 @@ def train(config: GrpoConfig, job: TrainJob, reports: Reporting) -> None:
     policy = Policy(**job.start)
     make_repeatable(job.seed)
     rules = GradingRules(
-        job.rules["answer_format"], AnswerPolicy.model_validate(job.rules["policy"])
+        job.rules["answer_format"], AnswerRules.model_validate(job.rules["policy"])
     )
     with Grader() as grader, Scorer(config.rewards, rules, grader) as scorer:
         trainer = build_trainer(config, job, reports, scorer)

@@ -8,9 +8,9 @@ from ratchet.config_errors import listed
 from ratchet.errors import InputError
 from trainers.config import AnyTrainer, GrpoConfig, SftConfig
 from trainers.config.base import TrainerBase
+from trainers.config.trl_names import unknown_arguments, unknown_choices
 from trainers.launch.accelerate_files import accelerate_lacks
 from trainers.launch.process import Devices, find_devices
-from trainers.loop.trl_names import unknown_arguments, unknown_choices
 
 _TRACKERS = {
     "clearml": ("clearml",),

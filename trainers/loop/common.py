@@ -19,13 +19,13 @@ from ratchet.store.crash_points import crash_point
 from ratchet.store.files import write_json
 from trainers.config.base import TrainerBase
 from trainers.config.rows import RowsConfig
+from trainers.data.held_out import SplitRowT, split_rows
+from trainers.data.plan import Plan, Trainable, make_plan
+from trainers.data.tokens import check_prompts
 from trainers.job import TrainJob
 from trainers.loop import early_stopping, optimizer_state
 from trainers.loop.checkpoints import compute_dtype, save_checkpoint
-from trainers.loop.held_out import SplitRowT, split_rows
-from trainers.loop.plan import Plan, Trainable, make_plan
 from trainers.loop.planned_trainer import PlannedTrainer, saved_state
-from trainers.loop.tokens import check_prompts
 
 
 def holds_device() -> bool:

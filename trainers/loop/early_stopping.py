@@ -7,7 +7,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from trainers.config.rows import EarlyStopping
-from trainers.loop.held_out import looks_without_gain
+from trainers.data.held_out import looks_without_gain
 
 LOSS = "eval_loss"
 """What transformers calls the loss that it compares states by."""

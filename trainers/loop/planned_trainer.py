@@ -15,11 +15,11 @@ from transformers import Trainer, TrainerCallback
 
 from ratchet.store.files import read_json, write_json
 from trainers.config.rows import EarlyStopping
+from trainers.data.batches import BatchSplit, shared
+from trainers.data.plan import Plan
 from trainers.launch.process import TrainingDiverged
 from trainers.launch.worker import Reporting
 from trainers.loop import early_stopping, optimizer_state
-from trainers.loop.batches import BatchSplit, shared
-from trainers.loop.plan import Plan
 from trainers.loop.step_reports import LOSS, StepReports
 
 _SAVED = "ratchet.json"

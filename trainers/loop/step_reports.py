@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from transformers import TrainerCallback
 
 from ratchet.store.crash_points import crash_point
+from trainers.data.plan import Plan
 from trainers.launch.worker import Reporting
-from trainers.loop.plan import Plan
 
 _REPORT_SECONDS = 0.2
 

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 from ratchet.generation.prompts import prompt_token_ids
 from ratchet.records import SftRow
-from trainers.loop.tokens import IGNORED, check_end_token, completion_token_ids
+from trainers.data.tokens import IGNORED, check_end_token, completion_token_ids
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class EncodedRow:
     """One tokenized row; `labels` holds `IGNORED` on the prompt."""
 
     SEQUENCES: ClassVar[int] = 1
@@ -35,11 +35,11 @@ class Example:
         return sum(label != IGNORED for label in self.labels)
 
 
-def encode_row(tokenizer: Any, row: SftRow) -> Example:
+def encode_row(tokenizer: Any, row: SftRow) -> EncodedRow:
     """Prompt ids as in sampling, then the completion's ids and its end token, unless it was cut."""
     prompt = prompt_token_ids(tokenizer, row.prompt)
     learned = completion_token_ids(tokenizer, row.completion, row.finish_reason)
-    return Example(
+    return EncodedRow(
         name=f"{row.problem_id}/{row.attempt}",
         input_ids=prompt + learned,
         labels=[IGNORED] * len(prompt) + learned,
@@ -49,7 +49,7 @@ def encode_row(tokenizer: Any, row: SftRow) -> Example:
 
 def encode_rows(
     tokenizer: Any, rows: Iterable[SftRow], max_length: int
-) -> tuple[list[Example], int]:
+) -> tuple[list[EncodedRow], int]:
     """(examples of at most `max_length` tokens, number of rows dropped as longer).
 
     Raises:

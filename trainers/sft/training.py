@@ -13,14 +13,14 @@ from trl import SFTTrainer
 from ratchet.policy import Policy
 from ratchet.records import SftRow
 from trainers.config import SftConfig
+from trainers.data.plan import Plan
 from trainers.job import TrainJob
 from trainers.launch.worker import Reporting
 from trainers.loop.checkpoints import load_model, load_tokenizer, peft_config
 from trainers.loop.common import make_repeatable, plan_rows, train_and_save, trl_settings
-from trainers.loop.plan import Plan
 from trainers.loop.planned_trainer import PlannedTrainer
 from trainers.loop.step_reports import LOSS
-from trainers.sft.rows import Example, encode_rows
+from trainers.sft.rows import EncodedRow, encode_rows
 
 
 def train(config: SftConfig, job: TrainJob, reports: Reporting) -> None:
@@ -56,12 +56,12 @@ def train(config: SftConfig, job: TrainJob, reports: Reporting) -> None:
     train_and_save(trainer, policy, config, job)
 
 
-def is_weighted(examples: Iterable[Example]) -> bool:
+def is_weighted(examples: Iterable[EncodedRow]) -> bool:
     """Whether a row's weight differs from 1."""
     return any(example.weight != 1 for example in examples)
 
 
-def _dataset(examples: Sequence[Example], weighted: bool) -> Dataset:
+def _dataset(examples: Sequence[EncodedRow], weighted: bool) -> Dataset:
     columns: dict[str, list[Any]] = {
         "input_ids": [example.input_ids for example in examples],
         "labels": [example.labels for example in examples],
@@ -89,7 +89,7 @@ class PlannedSftTrainer(PlannedTrainer, SFTTrainer):  # type: ignore[misc]
     data_collator: Any
 
     def __init__(
-        self, plan: Plan[Example], reports: Reporting, *, weighted: bool, **arguments: Any
+        self, plan: Plan[EncodedRow], reports: Reporting, *, weighted: bool, **arguments: Any
     ) -> None:
         super().__init__(plan, reports, **arguments)
         if weighted:

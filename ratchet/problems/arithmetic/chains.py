@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ratchet.problems.arithmetic.links import LINKS
 from ratchet.problems.arithmetic.openings import OPENINGS
-from ratchet.problems.arithmetic.steps import Step
+from ratchet.problems.arithmetic.steps import StepTemplate
 
 SMALLEST = 2
 """No quantity goes below it, so that plurals are always right."""
@@ -38,7 +38,7 @@ class Chain:
     """An abstract problem: its arithmetic and its plot, without names and wording."""
 
     first: int
-    steps: tuple[Step, ...]
+    steps: tuple[StepTemplate, ...]
     numbers: tuple[int, ...]
     """The number that each step brings; as many as `steps`."""
 
@@ -63,7 +63,7 @@ class Chain:
         return tuple(values)
 
 
-def apply(step: Step, value: int, number: int) -> int:
+def apply(step: StepTemplate, value: int, number: int) -> int:
     """The quantity after the step."""
     match step.operation:
         case "+":
@@ -95,7 +95,7 @@ def draw_chain(rng: random.Random, level: int, limits: Limits) -> Chain:
     return Chain(first, tuple(steps), tuple(numbers))
 
 
-def _opening_numbers(rng: random.Random, step: Step, limits: Limits) -> tuple[int, int]:
+def _opening_numbers(rng: random.Random, step: StepTemplate, limits: Limits) -> tuple[int, int]:
     number = pick(rng, _range(step, limits))
     most = limits.quantity // number
     match step.operation:
@@ -110,8 +110,8 @@ def _opening_numbers(rng: random.Random, step: Step, limits: Limits) -> tuple[in
 
 
 def _draw_link(
-    rng: random.Random, past: Sequence[Step], value: int, limits: Limits
-) -> tuple[Step, int]:
+    rng: random.Random, past: Sequence[StepTemplate], value: int, limits: Limits
+) -> tuple[StepTemplate, int]:
     """A step that fits the quantity, told before only if nothing else fits, and its number."""
     fitting = [
         link for link in LINKS if link.before == past[-1].after and _numbers(link, value, limits)
@@ -121,7 +121,7 @@ def _draw_link(
     return step, pick(rng, _numbers(step, value, limits))
 
 
-def _numbers(step: Step, value: int, limits: Limits) -> list[int]:
+def _numbers(step: StepTemplate, value: int, limits: Limits) -> list[int]:
     """Every number that keeps the next quantity whole and within bounds."""
     numbers = _range(step, limits)
     if step.operation == "/":
@@ -130,5 +130,5 @@ def _numbers(step: Step, value: int, limits: Limits) -> list[int]:
     return [n for n in numbers if SMALLEST <= apply(step, value, n) <= limits.quantity]
 
 
-def _range(step: Step, limits: Limits) -> range:
+def _range(step: StepTemplate, limits: Limits) -> range:
     return range(step.low, (step.high or limits.addend) + 1)

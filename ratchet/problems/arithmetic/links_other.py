@@ -10,11 +10,11 @@ from ratchet.problems.arithmetic.steps import (
     NEEDS,
     OWNS,
     READS,
-    Step,
+    StepTemplate,
 )
 
 MONEY_LINKS = (
-    Step(
+    StepTemplate(
         name="spends",
         before="dollars",
         after="dollars",
@@ -26,7 +26,7 @@ MONEY_LINKS = (
         asks=("How many dollars are left for {who}?", *HOW_MUCH),
         working=OWNS,
     ),
-    Step(
+    StepTemplate(
         name="earns-more",
         before="dollars",
         after="dollars",
@@ -38,7 +38,7 @@ MONEY_LINKS = (
         asks=HOW_MUCH,
         working=OWNS,
     ),
-    Step(
+    StepTemplate(
         name="other-has-more-money",
         before="dollars",
         after="dollars",
@@ -51,7 +51,7 @@ MONEY_LINKS = (
         working=OWNS,
         moves=True,
     ),
-    Step(
+    StepTemplate(
         name="times-the-money",
         before="dollars",
         after="dollars",
@@ -65,7 +65,7 @@ MONEY_LINKS = (
         moves=True,
         high=5,
     ),
-    Step(
+    StepTemplate(
         name="splits-money",
         before="dollars",
         after="dollars",
@@ -78,7 +78,7 @@ MONEY_LINKS = (
         working=OWNS,
         high=9,
     ),
-    Step(
+    StepTemplate(
         name="spends-it-all",
         before="dollars",
         after="things",
@@ -94,7 +94,7 @@ MONEY_LINKS = (
 )
 
 TIME_LINKS = (
-    Step(
+    StepTemplate(
         name="takes-a-break",
         before="minutes",
         after="minutes",
@@ -106,7 +106,7 @@ TIME_LINKS = (
         asks=HOW_LONG,
         working=NEEDS,
     ),
-    Step(
+    StepTemplate(
         name="other-is-faster",
         before="minutes",
         after="minutes",
@@ -119,7 +119,7 @@ TIME_LINKS = (
         working=NEEDS,
         moves=True,
     ),
-    Step(
+    StepTemplate(
         name="every-day",
         before="minutes",
         after="minutes",
@@ -132,7 +132,7 @@ TIME_LINKS = (
         working=NEEDS,
         high=9,
     ),
-    Step(
+    StepTemplate(
         name="part-of-the-time",
         before="minutes",
         after="minutes",
@@ -149,7 +149,7 @@ TIME_LINKS = (
 )
 
 PAGE_LINKS = (
-    Step(
+    StepTemplate(
         name="more-pages",
         before="pages",
         after="pages",
@@ -161,7 +161,7 @@ PAGE_LINKS = (
         asks=HOW_MANY_PAGES,
         working=READS,
     ),
-    Step(
+    StepTemplate(
         name="fewer-pages",
         before="pages",
         after="pages",
@@ -174,7 +174,7 @@ PAGE_LINKS = (
         working=READS,
         moves=True,
     ),
-    Step(
+    StepTemplate(
         name="times-the-pages",
         before="pages",
         after="pages",
@@ -188,7 +188,7 @@ PAGE_LINKS = (
         moves=True,
         high=5,
     ),
-    Step(
+    StepTemplate(
         name="minutes-per-page",
         before="pages",
         after="minutes",
@@ -201,7 +201,7 @@ PAGE_LINKS = (
         working=NEEDS,
         high=9,
     ),
-    Step(
+    StepTemplate(
         name="pages-per-minute",
         before="pages",
         after="minutes",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ratchet.problems.arithmetic.steps import HAS, HOW_MANY, HOW_MANY_PLAIN, OWNS, Step
+from ratchet.problems.arithmetic.steps import HAS, HOW_MANY, HOW_MANY_PLAIN, OWNS, StepTemplate
 
 THINGS_LINKS = (
-    Step(
+    StepTemplate(
         name="buys-more",
         before="things",
         after="things",
@@ -17,7 +17,7 @@ THINGS_LINKS = (
         asks=HOW_MANY,
         working=HAS,
     ),
-    Step(
+    StepTemplate(
         name="put-together",
         before="things",
         after="things",
@@ -29,7 +29,7 @@ THINGS_LINKS = (
         asks=HOW_MANY,
         working=HAS,
     ),
-    Step(
+    StepTemplate(
         name="other-has-more",
         before="things",
         after="things",
@@ -42,7 +42,7 @@ THINGS_LINKS = (
         working=HAS,
         moves=True,
     ),
-    Step(
+    StepTemplate(
         name="gives-away",
         before="things",
         after="things",
@@ -54,7 +54,7 @@ THINGS_LINKS = (
         asks=HOW_MANY,
         working=HAS,
     ),
-    Step(
+    StepTemplate(
         name="loses",
         before="things",
         after="things",
@@ -66,7 +66,7 @@ THINGS_LINKS = (
         asks=("How many {things} are left for {who}?", *HOW_MANY),
         working=HAS,
     ),
-    Step(
+    StepTemplate(
         name="other-has-fewer",
         before="things",
         after="things",
@@ -79,7 +79,7 @@ THINGS_LINKS = (
         working=HAS,
         moves=True,
     ),
-    Step(
+    StepTemplate(
         name="times-as-many",
         before="things",
         after="things",
@@ -93,7 +93,7 @@ THINGS_LINKS = (
         moves=True,
         high=5,
     ),
-    Step(
+    StepTemplate(
         name="collection-grows",
         before="things",
         after="things",
@@ -106,7 +106,7 @@ THINGS_LINKS = (
         working=HAS,
         high=9,
     ),
-    Step(
+    StepTemplate(
         name="keeps-one-bag",
         before="things",
         after="things",
@@ -119,7 +119,7 @@ THINGS_LINKS = (
         working=HAS,
         high=9,
     ),
-    Step(
+    StepTemplate(
         name="part-as-many",
         before="things",
         after="things",
@@ -133,7 +133,7 @@ THINGS_LINKS = (
         moves=True,
         high=5,
     ),
-    Step(
+    StepTemplate(
         name="sells-each",
         before="things",
         after="dollars",
@@ -146,7 +146,7 @@ THINGS_LINKS = (
         working=OWNS,
         high=9,
     ),
-    Step(
+    StepTemplate(
         name="sells-sets",
         before="things",
         after="dollars",

@@ -12,11 +12,11 @@ from ratchet.problems.arithmetic.steps import (
     NEEDS,
     OWNS,
     READS,
-    Step,
+    StepTemplate,
 )
 
 THING_OPENINGS = (
-    Step(
+    StepTemplate(
         name="finds-more",
         before=None,
         after="things",
@@ -28,7 +28,7 @@ THING_OPENINGS = (
         asks=HOW_MANY,
         working=HAS,
     ),
-    Step(
+    StepTemplate(
         name="two-colours",
         before=None,
         after="things",
@@ -40,7 +40,7 @@ THING_OPENINGS = (
         asks=("How many {things} is that in all?", *HOW_MANY_PLAIN),
         working=HAS,
     ),
-    Step(
+    StepTemplate(
         name="more-than-other",
         before=None,
         after="things",
@@ -52,7 +52,7 @@ THING_OPENINGS = (
         asks=HOW_MANY_PLAIN,
         working=HAS,
     ),
-    Step(
+    StepTemplate(
         name="gives-some",
         before=None,
         after="things",
@@ -64,7 +64,7 @@ THING_OPENINGS = (
         asks=("How many {things} are left for {who}?", *HOW_MANY),
         working=HAS,
     ),
-    Step(
+    StepTemplate(
         name="some-broken",
         before=None,
         after="things",
@@ -76,7 +76,7 @@ THING_OPENINGS = (
         asks=("How many good {things} does {who} have?",),
         working=HAS,
     ),
-    Step(
+    StepTemplate(
         name="fewer-than-other",
         before=None,
         after="things",
@@ -88,7 +88,7 @@ THING_OPENINGS = (
         asks=HOW_MANY_PLAIN,
         working=HAS,
     ),
-    Step(
+    StepTemplate(
         name="boxes",
         before=None,
         after="things",
@@ -101,7 +101,7 @@ THING_OPENINGS = (
         working=HAS,
         high=12,
     ),
-    Step(
+    StepTemplate(
         name="rows",
         before=None,
         after="things",
@@ -114,7 +114,7 @@ THING_OPENINGS = (
         working=HAS,
         high=12,
     ),
-    Step(
+    StepTemplate(
         name="per-day",
         before=None,
         after="things",
@@ -127,7 +127,7 @@ THING_OPENINGS = (
         working=HAS,
         high=12,
     ),
-    Step(
+    StepTemplate(
         name="fair-share",
         before=None,
         after="things",
@@ -140,7 +140,7 @@ THING_OPENINGS = (
         working=HAS,
         high=12,
     ),
-    Step(
+    StepTemplate(
         name="part-of-other",
         before=None,
         after="things",
@@ -156,7 +156,7 @@ THING_OPENINGS = (
 )
 
 OTHER_OPENINGS = (
-    Step(
+    StepTemplate(
         name="hourly-pay",
         before=None,
         after="dollars",
@@ -169,7 +169,7 @@ OTHER_OPENINGS = (
         working=OWNS,
         high=12,
     ),
-    Step(
+    StepTemplate(
         name="weekly-saving",
         before=None,
         after="dollars",
@@ -182,7 +182,7 @@ OTHER_OPENINGS = (
         working=OWNS,
         high=12,
     ),
-    Step(
+    StepTemplate(
         name="gift-of-money",
         before=None,
         after="dollars",
@@ -194,7 +194,7 @@ OTHER_OPENINGS = (
         asks=HOW_MUCH,
         working=OWNS,
     ),
-    Step(
+    StepTemplate(
         name="pays-for-goods",
         before=None,
         after="dollars",
@@ -206,7 +206,7 @@ OTHER_OPENINGS = (
         asks=("How many dollars are left for {who}?", *HOW_MUCH),
         working=OWNS,
     ),
-    Step(
+    StepTemplate(
         name="there-and-back",
         before=None,
         after="minutes",
@@ -218,7 +218,7 @@ OTHER_OPENINGS = (
         asks=HOW_LONG,
         working=NEEDS,
     ),
-    Step(
+    StepTemplate(
         name="laps",
         before=None,
         after="minutes",
@@ -231,7 +231,7 @@ OTHER_OPENINGS = (
         working=NEEDS,
         high=12,
     ),
-    Step(
+    StepTemplate(
         name="faster-than-other",
         before=None,
         after="minutes",
@@ -243,7 +243,7 @@ OTHER_OPENINGS = (
         asks=HOW_LONG,
         working=NEEDS,
     ),
-    Step(
+    StepTemplate(
         name="pages-per-day",
         before=None,
         after="pages",
@@ -256,7 +256,7 @@ OTHER_OPENINGS = (
         working=READS,
         high=12,
     ),
-    Step(
+    StepTemplate(
         name="pages-left",
         before=None,
         after="pages",

@@ -15,7 +15,7 @@ Operation = Literal["+", "-", "*", "/"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class StepTemplate:
     """One step: what the problem tells, what it may ask, and the line of its solution."""
 
     name: str

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ratchet.problems.arithmetic.chains import Chain, pick
-from ratchet.problems.arithmetic.steps import Step
+from ratchet.problems.arithmetic.steps import StepTemplate
 from ratchet.problems.arithmetic.words import GOODS, NAMES, PARTS, REMARKS, THINGS, TIMES
 
 REMARK_RATE = 0.25
@@ -58,7 +58,7 @@ def _shuffled_names(rng: random.Random, count: int) -> list[str]:
     return names
 
 
-def _slots(step: Step, value: int, number: int) -> dict[str, str]:
+def _slots(step: StepTemplate, value: int, number: int) -> dict[str, str]:
     return {
         "a": str(value),
         "n": str(number),

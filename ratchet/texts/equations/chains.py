@@ -112,7 +112,7 @@ class Side:
         return [token.rstrip("%… .\t") if "%" in token else token for token in self.tokens]
 
 
-class Run(NamedTuple):
+class EquationRun(NamedTuple):
     """All that decides how a run's sides are read, wherever it stands.
 
     `glue` are the characters before it and `behind` is the one after it; it is cut where signs
@@ -126,7 +126,7 @@ class Run(NamedTuple):
     cut_after: bool
 
 
-def find_runs(text: str) -> Iterator[tuple[int, Run]]:
+def find_runs(text: str) -> Iterator[tuple[int, EquationRun]]:
     """Where each run with a `=` or `≈` of a plain text begins, and the run."""
     for chain in _CHAIN.finditer(text):
         if chain.lastindex:
@@ -135,7 +135,7 @@ def find_runs(text: str) -> Iterator[tuple[int, Run]]:
             before = text[max(0, start - LOOK_BACK) : start]
             yield (
                 start,
-                Run(
+                EquationRun(
                     before[-GLUE:],
                     written,
                     text[end : end + 1],
@@ -145,7 +145,7 @@ def find_runs(text: str) -> Iterator[tuple[int, Run]]:
             )
 
 
-def pairs_of(run: Run) -> Iterator[tuple[Side, str, Side]]:
+def pairs_of(run: EquationRun) -> Iterator[tuple[Side, str, Side]]:
     """The sides of each sign of a run, with that sign; two for `a = b = c`."""
     sides: list[Side] = []
     signs: list[str] = []
@@ -163,7 +163,7 @@ def pairs_of(run: Run) -> Iterator[tuple[Side, str, Side]]:
     yield from zip(sides, signs, sides[1:], strict=False)
 
 
-def _side(run: Run, start: int, end: int) -> Side:
+def _side(run: EquationRun, start: int, end: int) -> Side:
     inside, at = run.written[start:end], len(run.glue)
     around = run.glue + run.written + run.behind
     letters = _LETTER.findall(around, at + start, at + end + 1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from ratchet.texts.equations.chains import Run, Side, find_runs, pairs_of
+from ratchet.texts.equations.chains import EquationRun, Side, find_runs, pairs_of
 from ratchet.texts.equations.holds import Disagreement, agree, agree_in
 from ratchet.texts.equations.plain_text import MARK, plain
 
@@ -139,7 +139,7 @@ class _Pair(NamedTuple):
 
 
 @lru_cache(maxsize=8_192)
-def _read(run: Run, in_mark: bool) -> tuple[_Pair, ...]:
+def _read(run: EquationRun, in_mark: bool) -> tuple[_Pair, ...]:
     """The equations of a run. Remembered: a group's completions have most of them in common."""
     return tuple(
         _Pair(left, sign, right, left.spelled, right.spelled, agree(left, right))

@@ -22,8 +22,8 @@ from ratchet.texts.language.words import (
     MIN_WORDS,
     NATS_PER_LOGIT,
     PIVOTS,
-    Contest,
     Evidence,
+    LanguageContest,
     sentence_keys,
     word_keys,
 )
@@ -97,7 +97,7 @@ class LanguageJudge:
         self._foreign_lead = -_nats(min_confidence)
         self._min_letters = min_letters
         self._evidence: dict[tuple[bool, tuple[str, ...]], Evidence] = {}
-        self._contests: dict[str, Contest] = {}
+        self._contests: dict[str, LanguageContest] = {}
 
     def detect(self, text: str) -> tuple[str | None, float]:
         """The language of most of a text, ISO 639-1, and the confidence in it.
@@ -192,14 +192,16 @@ class LanguageJudge:
             lead, rival = rare
         return (rival, _confidence(-lead)) if lead < 0 else (best, _confidence(lead))
 
-    def _contest(self, wanted: str) -> Contest:
+    def _contest(self, wanted: str) -> LanguageContest:
         if wanted not in self._contests:
             script = script_of(wanted)
             full = tuple(sorted({*self._full_codes(script), wanted}))
             trigrams = None
             if self._candidates is None:
                 trigrams = self._evidence_of(languages_in(script), full=False)
-            self._contests[wanted] = Contest(wanted, self._evidence_of(full, full=True), trigrams)
+            self._contests[wanted] = LanguageContest(
+                wanted, self._evidence_of(full, full=True), trigrams
+            )
         return self._contests[wanted]
 
     def _full_codes(self, script: str) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ MAX_KNOWN_SENTENCES = 20_000
 """Sentences whose lead is kept, for each wanted language: about 10 MB."""
 
 
-class Contest:
+class LanguageContest:
     """One wanted language against the others of its script."""
 
     def __init__(self, wanted: str, full: Evidence, trigrams: Evidence | None) -> None:

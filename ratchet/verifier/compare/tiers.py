@@ -19,7 +19,7 @@ from ratchet.verifier.compare.limits import MAX_LENGTH
 from ratchet.verifier.compare.normal import choice_of
 from ratchet.verifier.compare.parts import Node, as_interval, describes_interval
 from ratchet.verifier.compare.subjects import INEQUALITY, RELATION, without_subjects
-from ratchet.verifier.rules import DEFAULT_POLICY, Policy
+from ratchet.verifier.rules import DEFAULT_RULES, AnswerRules
 
 Tier = Literal["text", "normal", "number", "rounded", "parts", "symbolic"]
 PlainReason = Literal["equal_string", "equal_number", "equal_rounded", "equal_parts", "different"]
@@ -30,7 +30,7 @@ MAX_PARTS_COMPARED = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PlainComparison:
     """Whether two answers are equal, why, and the tier that said so."""
 
     reason: PlainReason
@@ -42,25 +42,29 @@ _BASE = re.compile(r"[0-9A-Fa-f]+_(?:\d|\{\d+\})")
 _RATIO = re.compile(r"(-?[\d.]+(?:/\d+)?):(-?[\d.]+(?:/\d+)?)")
 
 
-def compare_plain(reference: str, answer: str, policy: Policy = DEFAULT_POLICY) -> Verdict | None:
+def compare_plain(
+    reference: str, answer: str, policy: AnswerRules = DEFAULT_RULES
+) -> PlainComparison | None:
     """The verdict that needs no evaluation, or None where only symbolic comparison can tell."""
     if reference == answer and reference:
-        return Verdict("equal_string", "text")
+        return PlainComparison("equal_string", "text")
     one, other = form_of(reference), form_of(answer)
     found = _compare_forms(one, other, policy)
     if found is not None:
         return found
     if _UNPRINTABLE.search(answer) and not _UNPRINTABLE.search(reference):
-        return Verdict("different", "text")
+        return PlainComparison("different", "text")
     if max(len(reference), len(answer)) > MAX_LENGTH:
         return None
     equal = compare_nodes(node_of(one), node_of(other), policy, _undecided)
     if equal is None:
         return None
-    return Verdict("equal_parts", "parts") if equal else Verdict("different", "parts")
+    return (
+        PlainComparison("equal_parts", "parts") if equal else PlainComparison("different", "parts")
+    )
 
 
-def compare_fully(reference: str, answer: str, policy: Policy, leaf: Leaf) -> bool:
+def compare_fully(reference: str, answer: str, policy: AnswerRules, leaf: Leaf) -> bool:
     """Whether two answers are equal; `leaf` decides on the parts that need evaluation."""
     one, other = form_of(reference), form_of(answer)
     return bool(compare_nodes(node_of(one), node_of(other), policy, leaf))
@@ -70,19 +74,19 @@ def _undecided(_one: str, _other: str) -> bool | None:
     return None
 
 
-def _compare_forms(one: Form, other: Form, policy: Policy) -> Verdict | None:
+def _compare_forms(one: Form, other: Form, policy: AnswerRules) -> PlainComparison | None:
     if not units.units_agree(one.unit, other.unit, required=policy.units == "required"):
-        return Verdict("different", "normal")
+        return PlainComparison("different", "normal")
     if not (one.text and other.text):
-        return Verdict("different", "text")
+        return PlainComparison("different", "text")
     if one.text == other.text:
-        return Verdict("equal_string", "normal")
+        return PlainComparison("equal_string", "normal")
     if one.number is not None and other.number is not None:
         return _compare_numbers(one, other, policy)
     if one.is_literal and other.is_literal:
-        return Verdict("different", "number")
+        return PlainComparison("different", "number")
     if _is_comma_decimal(one, other) or _is_comma_decimal(other, one):
-        return Verdict("equal_number", "number")
+        return PlainComparison("equal_number", "number")
     if one.is_words or other.is_words or (len(one.text) == 1 and choice_of(other.text)):
         return _compare_words(one.text, other.text)
     return None
@@ -95,10 +99,10 @@ def _is_comma_decimal(one: Form, other: Form) -> bool:
     return numbers.comma_decimal(one.text) == other.number
 
 
-def _compare_words(one: str, other: str) -> Verdict:
+def _compare_words(one: str, other: str) -> PlainComparison:
     same = _word_key(one) == _word_key(other)
     is_choice = len(one) == 1 and one.isalpha() and choice_of(other) == one
-    return Verdict("equal_string" if same or is_choice else "different", "normal")
+    return PlainComparison("equal_string" if same or is_choice else "different", "normal")
 
 
 def _word_key(text: str) -> str:
@@ -106,18 +110,18 @@ def _word_key(text: str) -> str:
     return re.sub(r"^(?:the|a|an) ", "", bare)
 
 
-def _compare_numbers(one: Form, other: Form, policy: Policy) -> Verdict:
+def _compare_numbers(one: Form, other: Form, policy: AnswerRules) -> PlainComparison:
     assert one.number is not None
     assert other.number is not None
     if one.number == other.number:
         if policy.fractions == "simplest" and not numbers.is_simplest(other.text):
-            return Verdict("different", "number")
-        return Verdict("equal_number", "number")
+            return PlainComparison("different", "number")
+        return PlainComparison("equal_number", "number")
     if policy.percent == "fraction" and _equal_as_percent(one, other):
-        return Verdict("equal_number", "number")
+        return PlainComparison("equal_number", "number")
     if _is_rounded(one, other, policy) or _is_rounded(other, one, policy):
-        return Verdict("equal_rounded", "rounded")
-    return Verdict("different", "number")
+        return PlainComparison("equal_rounded", "rounded")
+    return PlainComparison("different", "number")
 
 
 def _equal_as_percent(one: Form, other: Form) -> bool:
@@ -128,7 +132,7 @@ def _equal_as_percent(one: Form, other: Form) -> bool:
     return first == second
 
 
-def _is_rounded(exact: Form, written: Form, policy: Policy) -> bool:
+def _is_rounded(exact: Form, written: Form, policy: AnswerRules) -> bool:
     places = numbers.decimal_places(written.text)
     if not policy.decimal_places or places is None or places < policy.decimal_places:
         return False
@@ -137,7 +141,7 @@ def _is_rounded(exact: Form, written: Form, policy: Policy) -> bool:
     return numbers.rounds_to(exact.number, written.number, places)
 
 
-def compare_nodes(one: Node, other: Node, policy: Policy, leaf: Leaf) -> bool | None:
+def compare_nodes(one: Node, other: Node, policy: AnswerRules, leaf: Leaf) -> bool | None:
     """Whether two answers are equal part by part; None where it hangs on what `leaf` left open."""
     if one.text == other.text:
         return True
@@ -149,7 +153,7 @@ def compare_nodes(one: Node, other: Node, policy: Policy, leaf: Leaf) -> bool | 
     return _compare_kinds(*_split_thousands(one, other), policy, leaf)
 
 
-def _compare_kinds(one: Node, other: Node, policy: Policy, leaf: Leaf) -> bool | None:
+def _compare_kinds(one: Node, other: Node, policy: AnswerRules, leaf: Leaf) -> bool | None:
     """`compare_nodes` for two of which at least one has parts."""
     match one.kind, other.kind:
         case ("list" | "set", "list" | "set"):
@@ -190,7 +194,9 @@ def _may_evaluate_to(one: Node, other: Node) -> bool:
     )
 
 
-def _all_equal(parts: tuple[Node, ...], single: Node, policy: Policy, leaf: Leaf) -> bool | None:
+def _all_equal(
+    parts: tuple[Node, ...], single: Node, policy: AnswerRules, leaf: Leaf
+) -> bool | None:
     """Whether a list says one and the same answer in several spellings."""
     if len(parts) > MAX_PARTS_COMPARED:
         return False
@@ -198,7 +204,7 @@ def _all_equal(parts: tuple[Node, ...], single: Node, policy: Policy, leaf: Leaf
 
 
 def _in_order(
-    one: tuple[Node, ...], other: tuple[Node, ...], policy: Policy, leaf: Leaf
+    one: tuple[Node, ...], other: tuple[Node, ...], policy: AnswerRules, leaf: Leaf
 ) -> bool | None:
     if len(one) != len(other):
         return False
@@ -216,7 +222,7 @@ def _in_order(
 
 
 def _in_any_order(
-    one: tuple[Node, ...], other: tuple[Node, ...], policy: Policy, leaf: Leaf
+    one: tuple[Node, ...], other: tuple[Node, ...], policy: AnswerRules, leaf: Leaf
 ) -> bool | None:
     """Whether the parts can be paired; equality is transitive, so the first partner will do."""
     if len(one) != len(other):
@@ -242,7 +248,7 @@ def _in_any_order(
 
 
 def _unpaired(
-    left: list[Node], right: list[Node], policy: Policy, leaf: Leaf
+    left: list[Node], right: list[Node], policy: AnswerRules, leaf: Leaf
 ) -> tuple[list[Node], list[Node]]:
     unpaired, free = [], list(right)
     for first in left:
@@ -275,7 +281,7 @@ def _as_list(node: Node) -> Node:
     return node
 
 
-def _compare_leaves(one: str, other: str, policy: Policy, leaf: Leaf) -> bool | None:
+def _compare_leaves(one: str, other: str, policy: AnswerRules, leaf: Leaf) -> bool | None:
     first, second = form_of(one), form_of(other)
     found = _compare_forms(first, second, policy)
     if found is not None:
@@ -287,7 +293,7 @@ def _compare_leaves(one: str, other: str, policy: Policy, leaf: Leaf) -> bool | 
     return leaf(first.text, second.text)
 
 
-def _odd_numbers(one: Form, other: Form, policy: Policy) -> bool | None:
+def _odd_numbers(one: Form, other: Form, policy: AnswerRules) -> bool | None:
     """Ratios, times and numbers in other bases; None where neither side is one."""
     if _BASE.fullmatch(one.text) or _BASE.fullmatch(other.text):
         return False

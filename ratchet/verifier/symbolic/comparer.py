@@ -19,7 +19,7 @@ from sympy.logic.boolalg import Boolean  # type: ignore[import-untyped]
 from sympy.sets.sets import Set  # type: ignore[import-untyped]
 
 from ratchet.verifier.compare.numbers import decimal_places
-from ratchet.verifier.rules import Policy
+from ratchet.verifier.rules import AnswerRules
 
 POINTS = 6
 DIGITS = 50
@@ -53,7 +53,7 @@ class SwallowedErrors(logging.Handler):
 class Comparer:
     """Compares parts for one pair of answers, and remembers what the second method thought."""
 
-    def __init__(self, policy: Policy, errors: SwallowedErrors) -> None:
+    def __init__(self, policy: AnswerRules, errors: SwallowedErrors) -> None:
         self._policy = policy
         self._errors = errors
         self.disagreed = False

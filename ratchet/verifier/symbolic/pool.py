@@ -21,7 +21,7 @@ from pathlib import Path
 from socket import socketpair
 from typing import IO, Literal
 
-from ratchet.verifier.rules import DEFAULT_POLICY, Policy
+from ratchet.verifier.rules import DEFAULT_RULES, AnswerRules
 
 START_SECONDS = 120.0
 """How long a worker may take to import SymPy, on a busy machine."""
@@ -156,7 +156,7 @@ class WorkerPool:
         self._closed: bool
         self._reset()
 
-    def compare(self, reference: str, answer: str, policy: Policy = DEFAULT_POLICY) -> Outcome:
+    def compare(self, reference: str, answer: str, policy: AnswerRules = DEFAULT_RULES) -> Outcome:
         """The outcome of one comparison; a worker killed from outside costs another try.
 
         Raises:

@@ -54,13 +54,13 @@ def _reply(compare: Compare, reference: str, answer: str, policy: dict[str, Any]
 def _load_compare() -> Compare:
     """The comparison, with everything heavy imported."""
     from ratchet.verifier.compare.tiers import compare_fully
-    from ratchet.verifier.rules import Policy
+    from ratchet.verifier.rules import AnswerRules
     from ratchet.verifier.symbolic.comparer import Comparer, SwallowedErrors
 
     errors = SwallowedErrors()
 
     def compare(reference: str, answer: str, policy: dict[str, Any]) -> dict[str, Any]:
-        chosen = Policy(**policy)
+        chosen = AnswerRules(**policy)
         comparer = Comparer(chosen, errors)
         equal = compare_fully(reference, answer, chosen, comparer.equal)
         return {"equal": equal, "disagreed": comparer.disagreed}

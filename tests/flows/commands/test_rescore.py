@@ -12,7 +12,7 @@ from flows.preflight import problem_sets
 from ratchet.records import Completion
 from ratchet.store.artifacts import Store, Workspace
 from ratchet.store.identity import ArtifactSpec
-from ratchet.store.ledger import Entry, Place, Run
+from ratchet.store.ledger import LedgerEntry, Run, StepKey
 from tests.helpers.judged import make_completion
 from tests.helpers.world import SIZES, problems, write_config, write_recording
 
@@ -39,7 +39,7 @@ def sampled(folder: Path, *settings: str) -> Run:
         return {"completions": len(rows), "tokens": 1}
 
     artifact, reused = run.store.build(spec, make)
-    run.record(Entry.of(Place(0, "sample"), artifact, reused, seconds=0.1))
+    run.record(LedgerEntry.of(StepKey(0, "sample"), artifact, reused, seconds=0.1))
     return run
 
 

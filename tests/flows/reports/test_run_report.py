@@ -17,7 +17,7 @@ from flows.reports.run_report import percent, print_run, print_runs, show
 from ratchet.errors import InputError
 from ratchet.store.artifacts import Store
 from ratchet.store.identity import ArtifactSpec
-from ratchet.store.ledger import Entry, Place, Run
+from ratchet.store.ledger import LedgerEntry, Run, StepKey
 from tests.helpers.world import write_config, write_recording
 
 
@@ -27,12 +27,12 @@ def run(tmp_path: Path) -> Run:
     return Run.create(Store(tmp_path / "store"), "old", dump_config(load_config(config)))
 
 
-def record(run: Run, place: Place, **metrics: Any) -> None:
+def record(run: Run, place: StepKey, **metrics: Any) -> None:
     """An artifact of that stage with these metrics, in store and ledger."""
     settings = {"kind": "sft", "step": place.step}
     spec = ArtifactSpec(stage=place.stage, version=1, settings=settings)
     artifact, reused = run.store.build(spec, lambda _: metrics)
-    run.record(Entry.of(place, artifact, reused, seconds=0.1))
+    run.record(LedgerEntry.of(place, artifact, reused, seconds=0.1))
 
 
 def outgrow(run: Run) -> None:
@@ -46,10 +46,10 @@ def outgrow(run: Run) -> None:
 def test_a_run_whose_config_no_longer_parses_is_shown_where_its_gates_decided(
     run: Run, tmp_path: Path
 ) -> None:
-    record(run, Place(0, "select"), rows=7)
-    record(run, Place(0, "train"), rows=7)
-    record(run, Place(0, "gate"), promoted=True, reason="better")
-    record(run, Place(1, "sample"), completions=96, tokens=1000)
+    record(run, StepKey(0, "select"), rows=7)
+    record(run, StepKey(0, "train"), rows=7)
+    record(run, StepKey(0, "gate"), promoted=True, reason="better")
+    record(run, StepKey(1, "sample"), completions=96, tokens=1000)
     outgrow(run)
     first, second = show(run)["iterations"]
     assert (first["promoted"], first["reason"], first["train_rows"]) == (True, "better", 7)
@@ -61,8 +61,8 @@ def test_a_run_whose_config_no_longer_parses_is_shown_where_its_gates_decided(
 
 
 def test_only_why_nothing_was_trained_needs_the_config(run: Run) -> None:
-    record(run, Place(0, "filter"), accepted=0)
-    record(run, Place(0, "select"), rows=0)
+    record(run, StepKey(0, "filter"), accepted=0)
+    record(run, StepKey(0, "select"), rows=0)
     (iteration,) = show(run)["iterations"]
     assert iteration["reason"] == "nothing trained: 0 accepted, 0 sft rows, min_rows=1"
     outgrow(run)
@@ -72,12 +72,12 @@ def test_only_why_nothing_was_trained_needs_the_config(run: Run) -> None:
 
 def test_a_link_of_the_chain_keeps_its_name_and_a_guards_evaluation_is_left_out(run: Run) -> None:
     for name in ("select", "train"):
-        record(run, Place(0, name), rows=3)
-        record(run, Place(0, name, "dpo"), rows=2)
+        record(run, StepKey(0, name), rows=3)
+        record(run, StepKey(0, name, "dpo"), rows=2)
     interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9, "unscored": 0}
-    record(run, Place(0, "eval"), **interval)
-    record(run, Place(0, "eval", "gsm8k"), **interval)
-    record(run, Place(None, "test", "base"), **interval)
+    record(run, StepKey(0, "eval"), **interval)
+    record(run, StepKey(0, "eval", "gsm8k"), **interval)
+    record(run, StepKey(None, "test", "base"), **interval)
     shown = show(run)
     (iteration,) = shown["iterations"]
     assert set(iteration["artifacts"]) == {"select", "train", "select/dpo", "train/dpo", "eval"}
@@ -93,13 +93,13 @@ def text_of(run: Run) -> str:
 
 
 def test_an_iteration_in_progress_says_what_it_is_at(run: Run) -> None:
-    record(run, Place(0, "sample"), completions=96, tokens=1000)
-    record(run, Place(0, "select"), rows=16)
+    record(run, StepKey(0, "sample"), completions=96, tokens=1000)
+    record(run, StepKey(0, "select"), rows=16)
 
     def work() -> None:
         with run.working():
             for stage, words in (("eval", "evaluating"), ("train", "training")):
-                run.begin(Place(0, stage))
+                run.begin(StepKey(0, stage))
                 (row,) = show(run)["iterations"]
                 assert (row["state"], row["reason"]) == (words, words)
                 assert "nothing trained" not in text_of(run)
@@ -115,7 +115,7 @@ def test_an_iteration_in_progress_says_what_it_is_at(run: Run) -> None:
 
 def test_an_iteration_is_shown_from_its_first_step_on_and_after_a_kill(run: Run) -> None:
     assert show(run)["iterations"] == []
-    run.begin(Place(0, "sample"))
+    run.begin(StepKey(0, "sample"))
     run.update_status(state="running")  # and no process holds its lock: it was killed
     (row,) = show(run)["iterations"]
     assert row["state"] == "interrupted at sample"
@@ -123,8 +123,8 @@ def test_an_iteration_is_shown_from_its_first_step_on_and_after_a_kill(run: Run)
 
 
 def test_a_finished_iteration_that_trained_nothing_says_why(run: Run) -> None:
-    record(run, Place(0, "select"), rows=0)
-    run.begin(Place(0, "select"))
+    record(run, StepKey(0, "select"), rows=0)
+    run.begin(StepKey(0, "select"))
     with run.working():
         pass
     (row,) = show(run)["iterations"]
@@ -135,7 +135,7 @@ def test_a_finished_iteration_that_trained_nothing_says_why(run: Run) -> None:
 def test_work_of_all_sessions_is_summed_also_of_one_that_was_killed(run: Run) -> None:
     with run.working():
         time.sleep(0.2)
-        record(run, Place(0, "sample"), completions=1, tokens=1)
+        record(run, StepKey(0, "sample"), completions=1, tokens=1)
         killed_here = run.status()["wall_seconds"]
     assert killed_here >= 0.2
     with run.working():

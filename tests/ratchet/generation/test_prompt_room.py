@@ -3,17 +3,19 @@ from collections.abc import Iterator
 import pytest
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import PROMPT_TOO_LONG, Group, Output
+from ratchet.generation.engine import PROMPT_TOO_LONG, Output, SampledGroup
 from ratchet.generation.prompt_room import PromptRoom
 
 
-def make_groups(count: int, too_long: int) -> Iterator[Group]:
+def make_groups(count: int, too_long: int) -> Iterator[SampledGroup]:
     """`count` groups, the last `too_long` of them refused, each longer than the one before."""
     for at in range(count):
         if at < count - too_long:
-            yield Group(f"p{at}", "?", 5, (Output("4", "stop", 1),))
+            yield SampledGroup(f"p{at}", "?", 5, (Output("4", "stop", 1),))
         else:
-            yield Group(f"p{at}", "?", 100 + at, (Output("", "error", 0),), PROMPT_TOO_LONG, 64)
+            yield SampledGroup(
+                f"p{at}", "?", 100 + at, (Output("", "error", 0),), PROMPT_TOO_LONG, 64
+            )
 
 
 @pytest.mark.parametrize("too_long", [0, 1])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ratchet.generation.engine import Group, Output, Request
+from ratchet.generation.engine import Output, Request, SampledGroup
 from ratchet.generation.shards import ShardPlan, fill_shards
 from ratchet.records import Problem, SftRow
 from ratchet.store.artifacts import Workspace
@@ -29,7 +29,7 @@ class Shuffler:
         self.asked: list[str] = []
         self.stop_after = stop_after
 
-    def __call__(self, requests: Iterable[Request]) -> Iterator[Group]:
+    def __call__(self, requests: Iterable[Request]) -> Iterator[SampledGroup]:
         queue = list(requests)
         self.asked = [request.problem_id for request in queue]
         random.Random(0).shuffle(queue)
@@ -37,10 +37,10 @@ class Shuffler:
             if number == self.stop_after:
                 raise ConnectionError("engine gone")
             outputs = tuple(Output("x", "stop", 1) for _ in range(request.num_completions))
-            yield Group(request.problem_id, request.problem, 1, outputs)
+            yield SampledGroup(request.problem_id, request.problem, 1, outputs)
 
 
-def to_rows(problem: Problem, group: Group) -> list[SftRow]:
+def to_rows(problem: Problem, group: SampledGroup) -> list[SftRow]:
     return [
         SftRow(problem_id=problem.problem_id, attempt=i, prompt=group.prompt, completion="x")
         for i in range(len(group.outputs))
@@ -79,7 +79,7 @@ def test_after_a_cut_no_finished_shard_is_asked_for_again(tmp_path: Path) -> Non
 
 
 def test_an_engine_that_leaves_groups_out_is_a_defect_not_silence(tmp_path: Path) -> None:
-    def forgetful(requests: Iterable[Request]) -> Iterator[Group]:
+    def forgetful(requests: Iterable[Request]) -> Iterator[SampledGroup]:
         yield from list(Shuffler()(requests))[:-1]
 
     plan = ShardPlan.of(make_problems(7), 1, 5, make_workspace(tmp_path))

@@ -8,11 +8,19 @@ import pytest
 
 from ratchet.errors import InputError
 from ratchet.store.artifacts import Store
-from ratchet.store.ledger import Entry, Place, Redo, Run, list_runs, reached_iterations, redo_from
+from ratchet.store.ledger import (
+    LedgerEntry,
+    Redo,
+    Run,
+    StepKey,
+    list_runs,
+    reached_iterations,
+    redo_from,
+)
 
 
-def make_entry(step: str, iteration: int | None, stage: str) -> Entry:
-    return Entry(
+def make_entry(step: str, iteration: int | None, stage: str) -> LedgerEntry:
+    return LedgerEntry(
         step=step,
         iteration=iteration,
         stage=stage,
@@ -30,17 +38,17 @@ def make_run(tmp_path: Path, name: str = "demo") -> Run:
 @pytest.mark.parametrize(
     ("place", "step"),
     [
-        (Place(0, "sample"), "0/sample"),
-        (Place(1, "select", "dpo-2"), "1/select/dpo-2"),
-        (Place(1, "eval", "gsm8k"), "1/eval/gsm8k"),
-        (Place(1, "eval", "eval"), "1/eval/eval"),
-        (Place(None, "eval"), "base/eval"),
-        (Place(None, "eval", "gsm8k"), "base/eval/gsm8k"),
-        (Place(None, "test", "final"), "test/final"),
+        (StepKey(0, "sample"), "0/sample"),
+        (StepKey(1, "select", "dpo-2"), "1/select/dpo-2"),
+        (StepKey(1, "eval", "gsm8k"), "1/eval/gsm8k"),
+        (StepKey(1, "eval", "eval"), "1/eval/eval"),
+        (StepKey(None, "eval"), "base/eval"),
+        (StepKey(None, "eval", "gsm8k"), "base/eval/gsm8k"),
+        (StepKey(None, "test", "final"), "test/final"),
     ],
 )
 def test_every_stage_of_a_run_has_a_step_of_its_own_and_is_read_back_from_it(
-    place: Place, step: str
+    place: StepKey, step: str
 ) -> None:
     assert place.step == step
     assert make_entry(step, place.iteration, place.stage).place == place

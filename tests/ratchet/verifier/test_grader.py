@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ratchet.verifier.compare.forms import form_of
 from ratchet.verifier.compare.normal import normalise
 from ratchet.verifier.compare.numbers import exact_number
-from ratchet.verifier.grader import Grader, GradingTask, Policy, WorkerLimits, extract_answer
+from ratchet.verifier.grader import AnswerRules, Grader, GradingTask, WorkerLimits, extract_answer
 from tests.helpers.places import ROOT, SHARED_DATA
 
 
@@ -347,7 +347,7 @@ def test_nemo_skills_differs_in_two_with_the_labels_own_policy(grader: Grader) -
     (`7!/16` is 315). What is left: an \\fbox, and a unit in letters (`1320 km`); docs/verifier.md
     explains both."""
     rows = shared_rows("nemo_skills_50x3.parquet")
-    policy = Policy(run_on="reject", unevaluated="accept")
+    policy = AnswerRules(run_on="reject", unevaluated="accept")
     grades = [
         grader.grade(row["completion"], row["gold"], answer_format="boxed", policy=policy)
         for row in rows
@@ -374,7 +374,7 @@ def test_nemo_skills_by_default_accepts_first_answers_only_beyond_the_labels(
 
 def test_math_verify_cases_agree_but_for_six(grader: Grader) -> None:
     """docs/verifier.md explains each of the six. Their labels evaluate `9+1` for 10."""
-    policy = Policy(unevaluated="accept")
+    policy = AnswerRules(unevaluated="accept")
     path = SHARED_DATA / "math_verify_cases.jsonl"
     if not path.exists():
         pytest.skip(f"{path} is not there")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ratchet.verifier.grader import Grader, Policy, WorkerLimits
+from ratchet.verifier.grader import AnswerRules, Grader, WorkerLimits
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_repeating_the_problem_is_no_answer_to_it(grader: Grader) -> None:
 def test_an_answer_out_of_nowhere_is_turned_down_where_reasons_are_asked_for(
     grader: Grader,
 ) -> None:
-    policy = Policy(min_reasoning_chars=10)
+    policy = AnswerRules(min_reasoning_chars=10)
     assert grader.grade(r"\boxed{18}", "18", policy=policy).reason == "empty_reasoning"
     worked = r"Nine and nine make eighteen: \boxed{18}"
     assert grader.grade(worked, "18", policy=policy).correct is True
@@ -138,12 +138,12 @@ def test_an_answer_out_of_nowhere_is_turned_down_where_reasons_are_asked_for(
 def test_each_policy_switch_turns_its_verdict(
     grader: Grader, setting: dict[str, object], reference: str, answer: str, default: bool
 ) -> None:
-    def accepted(policy: Policy) -> bool:
+    def accepted(policy: AnswerRules) -> bool:
         grade = grader.grade(rf"\boxed{{{answer}}}", reference, policy=policy)
         return grade.correct is True
 
-    assert accepted(Policy()) is default
-    assert accepted(Policy(**setting)) is not default  # type: ignore[arg-type]
+    assert accepted(AnswerRules()) is default
+    assert accepted(AnswerRules(**setting)) is not default  # type: ignore[arg-type]
 
 
 def test_cut_off_texts_have_no_answer(grader: Grader) -> None:

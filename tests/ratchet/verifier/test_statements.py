@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ratchet.verifier.grader import Grader, Policy
+from ratchet.verifier.grader import AnswerRules, Grader
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_an_expression_left_to_be_worked_out_is_no_number(
 def test_unevaluated_answers_are_a_switch_of_the_policy(
     grader: Grader, answer: str, reference: str
 ) -> None:
-    completion, accept = rf"\boxed{{{answer}}}", Policy(unevaluated="accept")
+    completion, accept = rf"\boxed{{{answer}}}", AnswerRules(unevaluated="accept")
     assert grader.grade(completion, reference).reason == "unevaluated"
     assert grader.grade(completion, reference, policy=accept).reason == "equal_symbolic"
     assert grader.grade(completion, "78", policy=accept).correct is False

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import EngineDied, Group, Request, Sampling
+from ratchet.generation.engine import EngineDied, Request, SampledGroup, Sampling
 from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import Policy
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
@@ -34,7 +34,9 @@ def answers(
     return {g.problem_id: [o.completion for o in g.outputs] for g in groups}
 
 
-def one_group(client: EngineClient, policy: Policy, sampling: Sampling, request: Request) -> Group:
+def one_group(
+    client: EngineClient, policy: Policy, sampling: Sampling, request: Request
+) -> SampledGroup:
     (group,) = client.generate(policy, sampling, [request])
     return group
 

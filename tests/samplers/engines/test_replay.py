@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import EngineDied, Group, Request, Sampling
+from ratchet.generation.engine import EngineDied, Request, SampledGroup, Sampling
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from samplers.config import ReplayEngineConfig
@@ -48,7 +48,7 @@ def client_of(path: Path, tmp_path: Path, **more: Any) -> EngineClient:
     return EngineClient(config, PromptConfig(), tmp_path / "engine.log", **more)
 
 
-def by_id(groups: Iterator[Group]) -> dict[str, Group]:
+def by_id(groups: Iterator[SampledGroup]) -> dict[str, SampledGroup]:
     return {group.problem_id: group for group in groups}
 
 

@@ -19,10 +19,10 @@ from tests.helpers.tiny_models import make_tokenizer, save_model
 from tests.helpers.training_bench import assert_same, make_rows, weights_of
 from trainers import stage
 from trainers.config import DpoConfig, LoraConfig, SftConfig
+from trainers.data.batches import BatchSplit
 from trainers.dpo.rows import encode_pair, encode_pairs
 from trainers.dpo.training import Reference, build_trainer
 from trainers.launch.process import TrainingDiverged
-from trainers.loop.batches import BatchSplit
 
 
 def make_pair(index=0, prompt="user: 1+1\nassistant: ", chosen="2", rejected="3"):

@@ -20,8 +20,8 @@ from ratchet.store.artifacts import Store
 from tests.helpers.training_bench import assert_same, make_rows, weights_of
 from trainers import stage
 from trainers.config import GrpoConfig, SftConfig
+from trainers.data.batches import row_order
 from trainers.launch.process import TrainingDiverged
-from trainers.loop.batches import row_order
 
 
 def make_tasks(num=6):

@@ -12,10 +12,10 @@ from ratchet.generation.prompts import prompt_token_ids
 from ratchet.records import DpoRow
 from tests.helpers.training_bench import assert_same, make_row, make_rows, weights_of
 from trainers.config import DpoConfig, EarlyStopping, SftConfig
-from trainers.loop.batches import shared
+from trainers.data.batches import shared
+from trainers.data.held_out import looks_without_gain, split_rows
+from trainers.data.tokens import completion_token_ids
 from trainers.loop.checkpoints import load_tokenizer
-from trainers.loop.held_out import looks_without_gain, split_rows
-from trainers.loop.tokens import completion_token_ids
 
 SEED = 5
 """The bench's."""

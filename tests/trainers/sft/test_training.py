@@ -25,11 +25,11 @@ from tests.helpers.tiny_models import TEMPLATE, make_tokenizer
 from tests.helpers.training_bench import assert_same, make_row, make_rows, weights_of
 from trainers import stage
 from trainers.config import LoraConfig, SftConfig, parse_trainer
+from trainers.data.batches import BatchSplit, num_steps, padded_tokens, row_order
+from trainers.data.tokens import IGNORED
 from trainers.launch import machine_check as machine_check
 from trainers.launch import process
 from trainers.launch.process import Devices, TrainerDied, TrainingDiverged, WarmWorker
-from trainers.loop.batches import BatchSplit, num_steps, padded_tokens, row_order
-from trainers.loop.tokens import IGNORED
 from trainers.sft.rows import encode_row, encode_rows
 
 

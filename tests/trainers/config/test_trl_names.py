@@ -9,8 +9,8 @@ from transformers.training_args import OptimizerNames
 from ratchet.errors import InputError
 from ratchet.installed import enum_values
 from trainers.config import DpoConfig, GrpoConfig, SftConfig
+from trainers.config.trl_names import trl_arguments
 from trainers.launch.machine_check import check_environment
-from trainers.loop.trl_names import trl_arguments
 
 
 @pytest.mark.parametrize("kind", ["sft", "dpo", "grpo"])

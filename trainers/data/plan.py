@@ -8,8 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ratchet.errors import InputError
 from trainers.config.base import TrainerBase
+from trainers.data.batches import BatchSplit, padded_tokens, row_order
 from trainers.job import TrainJob
-from trainers.loop.batches import BatchSplit, padded_tokens, row_order
 
 
 class Trainable(Protocol):
