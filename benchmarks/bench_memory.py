@@ -11,17 +11,25 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from filters import stage as filter_stage
 from filters.kinds.orm import OrmConfig
 from filters.selection import stage as select_stage
 from filters.selection.config import SftSelection
-from ratchet.generation.engine import Output, Request, SampledGroup, Sampling
+from ratchet.generation.engine import (
+    Output,
+    Request,
+    RequestSource,
+    SampledGroup,
+    Sampling,
+    group_of,
+)
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
-from ratchet.problems.grading import GradingRules
+from ratchet.problems.grading import GradingRules, OutcomeScorer
 from ratchet.records import Problem
 from ratchet.store.artifacts import Store
 from ratchet.verifier.grader import Grader
@@ -37,13 +45,13 @@ class Fountain:
     """A completer that makes texts of about 300 characters up, every fourth of them right."""
 
     def generate(
-        self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
+        self, policy: Policy, sampling: Sampling, requests: RequestSource
     ) -> Iterator[SampledGroup]:
-        for request in requests:
+        for request in iter(requests.take, None):
             outputs = tuple(
                 self._output(request, attempt) for attempt in range(request.num_completions)
             )
-            yield SampledGroup(request.problem_id, request.problem, 20, outputs)
+            yield group_of(request, request.problem, 20, outputs)
 
     def release_device(self) -> None:
         """Nothing is held."""
@@ -73,25 +81,26 @@ def run_stages(group_size: int, root: Path) -> dict[str, float]:
         iteration=0,
         seed=0,
     )
-    completions, _ = store.build(
-        sample_stage.spec(sampler, sampled), lambda out: sample_stage.run(sampler, sampled, out)
-    )
-    rules = (OrmConfig(),)
+    rules, filters = GradingRules(), (OrmConfig(),)
     with Grader() as grader:
+        sampled = replace(sampled, scorer=OutcomeScorer(grader, rules, "p"))
+        completions, _ = store.build(
+            sample_stage.spec(sampler, sampled), lambda out: sample_stage.run(sampler, sampled, out)
+        )
         judged = filter_stage.FilterInputs(
             completions=completions,
             problems=by_id,
             problems_fingerprint="p",
-            rules=GradingRules(),
+            rules=rules,
             grader=grader,
         )
         verdicts, _ = store.build(
-            filter_stage.spec(rules, judged), lambda out: filter_stage.run(rules, judged, out)
+            filter_stage.spec(filters, judged), lambda out: filter_stage.run(filters, judged, out)
         )
     chosen = select_stage.SelectInputs(
         completions=completions,
         verdicts=verdicts,
-        filters=rules,
+        filters=filters,
         problems=by_id,
         problems_fingerprint="p",
         seed=0,

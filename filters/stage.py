@@ -1,8 +1,8 @@
 """The filter stage: every completion gets every filter's verdict; nothing is dropped.
 
 One pass over the shards, whose groups are judged on all cores. The outcome filter stays in this
-process, where the grader has the grades that it found beside sampling; so does a filter that looks
-across groups.
+process, where the one grader is, and takes the grades that were found beside sampling where they
+are; so does a filter that looks across groups.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,9 @@ from ratchet.progress import Progress, Step, silent
 from ratchet.records import Completion, Problem, Verdict, from_table, schema_of
 from ratchet.store.artifacts import Artifact, Workspace
 from ratchet.store.identity import ArtifactSpec
+from ratchet.verifier.grade_file import read_grades
 from ratchet.verifier.grader import Grader
+from ratchet.verifier.grades import FAILURES, Grade
 
 VERSION = 2
 CREW_FROM = 20_000
@@ -70,7 +72,6 @@ class FilterInputs:
     grader: Grader
     benchmarks: Mapping[str, ProblemSet] = field(default_factory=dict)
     processes: int | None = None
-    redo: int = 0
     progress: Progress = silent
 
 
@@ -82,7 +83,6 @@ def spec(configs: Sequence[FilterConfig], inputs: FilterInputs) -> ArtifactSpec:
         settings={
             "filters": [settings_of(config) for config in configs],
             "rules": inputs.rules.identity(),
-            **({"redo": inputs.redo} if inputs.redo else {}),
         },
         inputs={
             "completions": inputs.completions.fingerprint,
@@ -176,6 +176,8 @@ class _InProcessFilters:
         self, configs: Sequence[FilterConfig], inputs: FilterInputs, context: FilterContext
     ) -> None:
         self._problems = inputs.problems
+        self._completions = inputs.completions
+        self._key = inputs.rules.key(inputs.problems_fingerprint)
         self._orms = {
             config.label: Orm(inputs.grader, inputs.rules)
             for config in configs
@@ -185,11 +187,28 @@ class _InProcessFilters:
         last = build_filter(configs[-1], context) if looks_across(configs[-1]) else None
         self._across = last if isinstance(last, SetFilter) else None
 
-    def known(self, group: Sequence[Completion]) -> Known:
-        """The outcome filters' marks on what is sound of a group."""
+    def known(self, groups: Groups, part: Path) -> list[Known]:
+        """The outcome filters' marks on what is sound of each group of a part."""
+        if not self._orms:
+            return [{} for _ in groups]
+        grades = read_grades(self._completions, part, self._key)
+        if grades is None:
+            return [self._graded(group) for group in groups]
+        found = iter(grades)
+        return [self._taken(group, list(islice(found, len(group)))) for group in groups]
+
+    def _graded(self, group: Sequence[Completion]) -> Known:
         sound = [completion for completion in group if is_sound(completion)]
         view = Group(self._problems[group[0].problem_id], sound, {}, [True] * len(sound))
         return {label: marker(view) for label, marker in self._markers.items()}
+
+    def _taken(self, group: Sequence[Completion], grades: Sequence[Grade | None]) -> Known:
+        """From what was found beside sampling; where the grader failed, it is asked again."""
+        problem = self._problems[group[0].problem_id]
+        sound = [grade for grade in grades if grade is not None]
+        if any(grade.reason in FAILURES for grade in sound):
+            return self._graded(group)
+        return {label: orm.marks_of(problem, sound) for label, orm in self._orms.items()}
 
     def completed(self, judged: GroupMarks, group: Sequence[Completion]) -> list[list[Mark]]:
         """A group's marks with those of the filter that looks across groups."""
@@ -218,7 +237,7 @@ def _judged_parts(
     """Each part's groups with their marks, in order, judged here or by a crew."""
     files = inputs.completions.part_files()
     parts = (list(groups_of(part)) for part in inputs.completions.iter_parts(Completion))
-    known = ((groups, [here.known(group) for group in groups]) for groups in parts)
+    known = ((groups, here.known(groups, file)) for groups, file in zip(parts, files, strict=True))
     processes = inputs.processes or _processes(configs, inputs.completions.manifest.rows)
     if processes == 1:
         judge = Judge(configs, [build_filter(config, context) for config in configs])

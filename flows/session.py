@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -19,6 +19,7 @@ from flows.display import Display
 from ratchet.config import identity_settings
 from ratchet.generation.engine import EngineDied
 from ratchet.policy import Policy, base_policy
+from ratchet.progress import Progress
 from ratchet.store.artifacts import Artifact, Workspace
 from ratchet.store.crash_points import crash_scope
 from ratchet.store.identity import ArtifactSpec
@@ -31,12 +32,25 @@ from trainers.launch.process import TrainerDied, WarmWorker
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 
 
-class StagePackage(Protocol):
-    """A module with a stage's shell. `inputs` is a dataclass with a field `progress`."""
+class StageInputs(Protocol):
+    """What a stage reads: a dataclass that says how far the work is by `progress`."""
 
-    def spec(self, config: Any, inputs: Any) -> ArtifactSpec: ...
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
-    def run(self, config: Any, inputs: Any, out: Workspace) -> dict[str, Any]: ...
+    @property
+    def progress(self) -> Progress: ...
+
+
+ConfigT = TypeVar("ConfigT", contravariant=True)
+InputsT = TypeVar("InputsT", bound=StageInputs, contravariant=True)
+
+
+class StagePackage(Protocol[ConfigT, InputsT]):
+    """A module with a stage's shell."""
+
+    def spec(self, config: ConfigT, inputs: InputsT, /) -> ArtifactSpec: ...
+
+    def run(self, config: ConfigT, inputs: InputsT, out: Workspace, /) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -76,10 +90,13 @@ class Session:
     def train_log(self) -> Path:
         return self.run.path / "logs" / "train.log"
 
-    def redo_count(self, place: StepKey) -> int:
-        return self.run.redo_count(place.iteration, place.stage)
-
-    def stage(self, place: StepKey, package: StagePackage, config: Any, inputs: Any) -> Artifact:
+    def stage(
+        self,
+        key: StepKey,
+        package: StagePackage[ConfigT, InputsT],
+        config: ConfigT,
+        inputs: InputsT,
+    ) -> Artifact:
         """The artifact of a stage, as a Prefect task: reused, waited for, or made; then recorded.
 
         What can pass (a dead engine or trainer, a full disk) is tried again; finished shards stay.
@@ -88,40 +105,47 @@ class Session:
         run_stage = _stage_task.with_options(
             retries=retry.attempts,
             retry_delay_seconds=list(retry.delays[: retry.attempts]) or 0,
-            task_run_name=f"{self.run.name} {place.step}",
+            task_run_name=f"{self.run.name} {key.step}",
         )
-        artifact: Artifact = run_stage(self, place, package, config, inputs)
+        artifact: Artifact = run_stage(self, key, package, config, inputs)
         return artifact
 
-    def build(self, place: StepKey, package: StagePackage, config: Any, inputs: Any) -> Artifact:
-        """One try of a stage, without Prefect."""
+    def build(
+        self,
+        key: StepKey,
+        package: StagePackage[ConfigT, InputsT],
+        config: ConfigT,
+        inputs: InputsT,
+    ) -> Artifact:
+        """One try of a stage, without Prefect; made anew where the user asked for that."""
         started = time.monotonic()
-        self.run.begin(place)
-        with self.display.stage(place.step) as shown, crash_scope(place.stage):
+        self.run.begin(key)
+        with self.display.stage(key.step) as shown, crash_scope(key.stage):
             inputs = replace(inputs, progress=shown.progress)
+            redone = self.run.redo_count(key.iteration, key.stage)
             try:
                 artifact, reused = self.store.build(
-                    package.spec(config, inputs),
+                    package.spec(config, inputs).redone(redone),
                     lambda out: package.run(config, inputs, out),
                     on_wait=shown.waiting,
                 )
             except (EngineDied, TrainerDied, OSError) as error:
-                self.display.line(f"{place.step}: {error}")
+                self.display.line(f"{key.step}: {error}")
                 raise
             shown.finished(artifact.manifest, reused)
-        self._record(place, artifact, reused, time.monotonic() - started)
+        self._record(key, artifact, reused, time.monotonic() - started)
         return artifact
 
-    def note(self, place: StepKey, artifact: Artifact) -> None:
+    def note(self, key: StepKey, artifact: Artifact) -> None:
         """Record what was made before the stages."""
-        self._record(place, artifact, reused=True, seconds=0.0)
+        self._record(key, artifact, reused=True, seconds=0.0)
 
-    def _record(self, place: StepKey, artifact: Artifact, reused: bool, seconds: float) -> None:
-        self.steps[place.step] = None
-        known = self.run.entries().get(place.step)
+    def _record(self, key: StepKey, artifact: Artifact, reused: bool, seconds: float) -> None:
+        self.steps[key.step] = None
+        known = self.run.entries().get(key.step)
         if known and known.identity == artifact.identity and reused:
             return
-        self.run.record(LedgerEntry.of(place, artifact, reused, round(seconds, 3)))
+        self.run.record(LedgerEntry.of(key, artifact, reused, round(seconds, 3)))
 
 
 def passes_with_time(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
@@ -136,9 +160,13 @@ def passes_with_time(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
     name="stage", cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=passes_with_time
 )
 def _stage_task(
-    session: Session, place: StepKey, package: StagePackage, config: Any, inputs: Any
+    session: Session,
+    key: StepKey,
+    package: StagePackage[ConfigT, InputsT],
+    config: ConfigT,
+    inputs: InputsT,
 ) -> Artifact:
-    return session.build(place, package, config, inputs)
+    return session.build(key, package, config, inputs)
 
 
 @contextmanager

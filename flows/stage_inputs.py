@@ -29,7 +29,7 @@ class JudgedCompletions:
 
 
 def filter_inputs(
-    config: RunConfig, sets: LoadedSets, completions: Artifact, grader: Grader, redo: int
+    config: RunConfig, sets: LoadedSets, completions: Artifact, grader: Grader
 ) -> FilterInputs:
     """The train problems' completions, graded by the config's rules, with all benchmarks known.
 
@@ -43,13 +43,10 @@ def filter_inputs(
         rules=GradingRules.of(config.problems.train),
         grader=grader,
         benchmarks={name: benchmark for name, benchmark in sets.items() if name != "train"},
-        redo=redo,
     )
 
 
-def select_inputs(
-    config: RunConfig, sets: LoadedSets, judged: JudgedCompletions, redo: int
-) -> SelectInputs:
+def select_inputs(config: RunConfig, sets: LoadedSets, judged: JudgedCompletions) -> SelectInputs:
     """What any training's rows are chosen from."""
     train = sets["train"]
     return SelectInputs(
@@ -59,5 +56,4 @@ def select_inputs(
         problems=train.by_id(),
         problems_fingerprint=train.fingerprint,
         seed=config.seed,
-        redo=redo,
     )

@@ -15,9 +15,8 @@ from flows.reports import sets_report
 from flows.session import EvaluatedPolicy, Session
 from flows.stage_inputs import JudgedCompletions, LoadedSets, filter_inputs, select_inputs
 from ratchet.policy import Policy
-from ratchet.problems.grading import GradingRules
+from ratchet.problems.grading import GradingRules, OutcomeScorer
 from ratchet.problems.sets import ProblemSet
-from ratchet.records import Completion, Problem
 from ratchet.store.artifacts import Artifact
 from ratchet.store.ledger import StepKey
 from samplers import stage as sample_stage
@@ -37,20 +36,13 @@ def load_sets(session: Session) -> LoadedSets:
 
 def sample(session: Session, iteration: int, policy: Policy, sets: LoadedSets) -> Artifact:
     """Completions of every train problem; verification runs beside it."""
-    place = StepKey(iteration, "sample")
+    key = StepKey(iteration, "sample")
     train = sets["train"]
 
     @cache
     def warm_up() -> None:
         """The first group means that there is time: a trainer gets its imports done."""
         train_stage.warm_up(session.config.trainer[0], session.warm, session.train_log)
-
-    def count_accepted(problem: Problem, group: list[Completion]) -> int:
-        """The grader hands its grades on, so the filter stage finds the work done."""
-        warm_up()
-        sound = [completion for completion in group if completion.finish_reason != "error"]
-        grades = train.rules.grade_group(session.grader, problem, sound, hand_on=True)
-        return sum(grade.correct is True for grade in grades)
 
     inputs = sample_stage.SampleInputs(
         problems=train.problems,
@@ -61,20 +53,20 @@ def sample(session: Session, iteration: int, policy: Policy, sets: LoadedSets) -
         engine=session.config.engine,
         iteration=iteration,
         seed=session.config.seed,
-        redo=session.redo_count(place),
-        on_group=count_accepted,
+        scorer=OutcomeScorer(session.grader, train.rules, train.fingerprint),
+        on_group=lambda _: warm_up(),
     )
-    return session.stage(place, sample_stage, session.config.sampler, inputs)
+    return session.stage(key, sample_stage, session.config.sampler, inputs)
 
 
 def judge(
     session: Session, iteration: int, completions: Artifact, sets: LoadedSets
 ) -> JudgedCompletions:
     """Every filter's verdict on every completion."""
-    place = StepKey(iteration, "filter")
-    config, redo = session.config, session.redo_count(place)
-    inputs = filter_inputs(config, sets, completions, session.grader, redo)
-    verdicts = session.stage(place, filter_stage, config.filters, inputs)
+    key = StepKey(iteration, "filter")
+    filters = session.config.filters
+    inputs = filter_inputs(session.config, sets, completions, session.grader)
+    verdicts = session.stage(key, filter_stage, filters, inputs)
     return JudgedCompletions(completions, verdicts)
 
 
@@ -86,9 +78,9 @@ def select(
     sets: LoadedSets,
 ) -> Artifact:
     """The rows of one training."""
-    place = StepKey(iteration, "select", training.subject)
-    inputs = select_inputs(session.config, sets, judged, session.redo_count(place))
-    return session.stage(place, select_stage, training.selection, inputs)
+    key = StepKey(iteration, "select", training.subject)
+    inputs = select_inputs(session.config, sets, judged)
+    return session.stage(key, select_stage, training.selection, inputs)
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ class Material:
 
 def train(session: Session, training: Training, iteration: int, material: Material) -> Policy:
     """A new checkpoint from the rows; the engine yields the device meanwhile."""
-    place = StepKey(iteration, "train", training.subject)
+    key = StepKey(iteration, "train", training.subject)
     config = training.trainer
     session.engine.release_device()
     inputs = train_stage.TrainInputs(
@@ -112,11 +104,10 @@ def train(session: Session, training: Training, iteration: int, material: Materi
         rules=material.rules,
         iteration=iteration,
         seed=session.config.seed,
-        redo=session.redo_count(place),
         log_path=session.train_log,
         warm=session.warm,
     )
-    artifact = session.stage(place, train_stage, config, inputs)
+    artifact = session.stage(key, train_stage, config, inputs)
     start = train_stage.starting_policy(config, material.start, session.base)
     return train_stage.checkpoint_policy(artifact, start, iteration)
 
@@ -137,7 +128,7 @@ def train_chain(
     return candidate
 
 
-def evaluate(session: Session, place: StepKey, policy: Policy, benchmark: ProblemSet) -> Artifact:
+def evaluate(session: Session, key: StepKey, policy: Policy, benchmark: ProblemSet) -> Artifact:
     """One checkpoint on one benchmark."""
     inputs = eval_stage.EvalInputs(
         benchmark=benchmark.name,
@@ -149,9 +140,8 @@ def evaluate(session: Session, place: StepKey, policy: Policy, benchmark: Proble
         grader=session.grader,
         decoding=session.decoding(),
         seed=session.config.seed,
-        redo=session.redo_count(place),
     )
-    return session.stage(place, eval_stage, session.config.eval, inputs)
+    return session.stage(key, eval_stage, session.config.eval, inputs)
 
 
 def evaluate_policy(
@@ -179,7 +169,7 @@ class GateContest:
 def gate(session: Session, iteration: int, contest: GateContest) -> Artifact:
     """The decision on the candidate."""
     incumbent, candidate = contest.incumbent, contest.candidate
-    place = StepKey(iteration, "gate")
+    key = StepKey(iteration, "gate")
     guards = {
         guard.name: (guard, incumbent.guards[guard.name], candidate.guards[guard.name])
         for guard in session.config.guards
@@ -189,6 +179,5 @@ def gate(session: Session, iteration: int, contest: GateContest) -> Artifact:
         incumbent=incumbent.dev,
         candidate=candidate.dev,
         guards=guards,
-        redo=session.redo_count(place),
     )
-    return session.stage(place, gate_stage, session.config.gate, inputs)
+    return session.stage(key, gate_stage, session.config.gate, inputs)

@@ -1,40 +1,37 @@
-"""The sample stage: a group of independent completions for every problem."""
+"""The sample stage: completions of every problem, as the sampler's strategy asks for them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from ratchet.config import identity_settings
-from ratchet.generation.engine import Completer, Request, SampledGroup
+from ratchet.generation.drawing import Asker, Drawing, DrawnProblem, OnGroup, fill_shards, ignore
+from ratchet.generation.engine import Completer
 from ratchet.generation.prompt_room import PromptRoom, too_long_in
 from ratchet.generation.prompts import PromptConfig
-from ratchet.generation.shards import ShardPlan, Throughput, fill_shards
+from ratchet.generation.shards import ShardPlan, Throughput
+from ratchet.generation.strategy import GroupScorer
 from ratchet.policy import Policy
 from ratchet.progress import Progress, silent
 from ratchet.records import Completion, Problem
 from ratchet.store.artifacts import Workspace
 from ratchet.store.identity import ArtifactSpec, derive_seed
-from samplers.config import DoSampleConfig, EngineConfig, engine_identity
+from samplers.config import EngineConfig, SamplerConfig, engine_identity
+from samplers.strategies.build import build_strategy
 
 VERSION = 1
-
-OnGroup = Callable[[Problem, list[Completion]], int | None]
-"""Takes a group as soon as it is there; how many of it were accepted, where that is known."""
-
-
-def _look_away(problem: Problem, completions: list[Completion]) -> int | None:
-    return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleInputs:
-    """What the stage reads. `redo` counts how often the user asked for it to be done again."""
+    """What the stage reads. `scorer` grades beside sampling; grades are kept with the shards."""
 
     problems: Sequence[Problem]
     problems_fingerprint: str
@@ -44,12 +41,12 @@ class SampleInputs:
     engine: EngineConfig
     iteration: int
     seed: int
-    redo: int = 0
-    on_group: OnGroup = _look_away
+    scorer: GroupScorer | None = None
+    on_group: OnGroup = ignore
     progress: Progress = silent
 
 
-def spec(config: DoSampleConfig, inputs: SampleInputs) -> ArtifactSpec:
+def spec(config: SamplerConfig, inputs: SampleInputs) -> ArtifactSpec:
     """The artifact of these problems' completions by this policy.
 
     Raises:
@@ -64,13 +61,12 @@ def spec(config: DoSampleConfig, inputs: SampleInputs) -> ArtifactSpec:
             "engine": engine_identity(inputs.engine),
             "iteration": inputs.iteration,
             "seed": inputs.seed,
-            **({"redo": inputs.redo} if inputs.redo else {}),
         },
         inputs={"problems": inputs.problems_fingerprint, "policy": inputs.policy.fingerprint},
     )
 
 
-def run(config: DoSampleConfig, inputs: SampleInputs, out: Workspace) -> dict[str, Any]:
+def run(config: SamplerConfig, inputs: SampleInputs, out: Workspace) -> dict[str, Any]:
     """Sample the shards that are missing; the counts cover all shards.
 
     `seconds` and `tokens_per_second` are of this attempt, from the moment the engine took its
@@ -81,46 +77,47 @@ def run(config: DoSampleConfig, inputs: SampleInputs, out: Workspace) -> dict[st
         InputError: if more prompts than `max_too_long` have no room in the engine.
     """
     plan = ShardPlan.of(inputs.problems, config.group_size, config.shard_size, out)
-    attempt = Throughput(plan.num_missing_problems)
+    throughput = Throughput(plan.num_missing_problems)
     if plan.missing:
-        _sample(config, inputs, out, plan, attempt)
+        _sample(config, inputs, out, plan, throughput)
     parts = [out.part_path(index) for index in range(plan.num_shards)]
-    return {**count(parts), **attempt.metrics()}
+    return {**count(parts), **throughput.metrics()}
 
 
 def _sample(
-    config: DoSampleConfig,
+    config: SamplerConfig,
     inputs: SampleInputs,
     out: Workspace,
     plan: ShardPlan,
-    attempt: Throughput,
+    throughput: Throughput,
 ) -> None:
     sampling = config.sampling(derive_seed(out.spec.identity, plan.missing[0]))
     too_long = too_long_in(map(out.part_path, plan.finished), "error")
     room = PromptRoom("sampler", "train", config.max_too_long, len(plan.problems), too_long)
-
-    def generate(requests: Iterable[Request]) -> Iterator[SampledGroup]:
-        groups = inputs.completer.generate(inputs.policy, sampling, attempt.timed(requests))
-        return room.checked(groups)
-
-    def to_rows(problem: Problem, group: SampledGroup) -> list[Completion]:
-        return _completions(config, inputs, group)
-
-    groups = fill_shards(plan, out, generate, to_rows, Completion)
-    for problem, completions in groups:
-        inputs.progress(attempt.add(completions, inputs.on_group(problem, completions)))
+    drawing = Drawing(
+        strategy=build_strategy(config),
+        generate=Asker(inputs.completer, inputs.policy, sampling, room, throughput),
+        to_rows=partial(_completions, config, inputs),
+        row_type=Completion,
+        scorer=inputs.scorer,
+        keep_grades=inputs.scorer is not None,
+        on_group=inputs.on_group,
+    )
+    for drawn, completions in fill_shards(plan, out, drawing):
+        accepted = drawn.accepted if inputs.scorer else None
+        inputs.progress(throughput.add(completions, accepted))
 
 
 def _completions(
-    config: DoSampleConfig, inputs: SampleInputs, group: SampledGroup
+    config: SamplerConfig, inputs: SampleInputs, drawn: DrawnProblem
 ) -> list[Completion]:
     return [
         Completion(
-            problem_id=group.problem_id,
+            problem_id=drawn.problem.problem_id,
             iteration=inputs.iteration,
             attempt=attempt,
             prompt=group.prompt,
-            completion=output.completion,
+            completion=request.prefix + output.completion,
             finish_reason=output.finish_reason,
             num_prompt_tokens=group.num_prompt_tokens,
             num_tokens=output.num_tokens,
@@ -130,7 +127,7 @@ def _completions(
             temperature=config.temperature,
             error=(group.error or "engine_error") if output.finish_reason == "error" else None,
         )
-        for attempt, output in enumerate(group.outputs)
+        for attempt, (request, group, output) in enumerate(drawn.outputs())
     ]
 
 

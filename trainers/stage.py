@@ -45,8 +45,7 @@ class TrainInputs:
     `rows` holds parts of the rows that the trainer's kind takes: `SftRow` for sft, `DpoRow` for
     dpo, `GrpoRow` for grpo. `start` is the incumbent or what the stage before made, `base` the base
     model; `start_from` chooses between them. `rules` grade what grpo samples. `warm` may hold a
-    worker that waits. `redo` counts how often the user asked for this to be done again. `log_path`
-    lies outside the artifact, whose content it must not change.
+    worker that waits. `log_path` lies outside the artifact, whose content it must not change.
     """
 
     rows: Artifact
@@ -56,7 +55,6 @@ class TrainInputs:
     seed: int
     log_path: Path
     warm: WarmWorker | None = None
-    redo: int = 0
     rules: GradingRules = field(default_factory=GradingRules)
     progress: Progress = silent
 
@@ -79,7 +77,7 @@ def spec(config: TrainerConfig, inputs: TrainInputs) -> ArtifactSpec:
             **identity_settings(config),
             **_rewarding(config, inputs.rules),
             "seed": inputs.seed,
-            "redo": inputs.redo,
+            "redo": 0,  # as in the stores that people have; see `ArtifactSpec.redone`
         },
         inputs=made_of,
     )

@@ -47,7 +47,6 @@ class GateInputs:
     incumbent: Artifact
     candidate: Artifact
     guards: Mapping[str, tuple[GuardConfig, Artifact, Artifact]]
-    redo: int = 0
     progress: Progress = silent
 
 
@@ -65,7 +64,6 @@ def spec(config: GateConfig, inputs: GateInputs) -> ArtifactSpec:
         settings={
             **identity_settings(config),
             "guards": guards,
-            **({"redo": inputs.redo} if inputs.redo else {}),
         },
         inputs={
             "base": inputs.base.fingerprint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from filters.base import FilterBase, Group, Mark
@@ -26,12 +27,13 @@ class Orm:
         self.audit = Audit()
 
     def mark_group(self, group: Group) -> list[Mark]:
-        """One mark per completion; the reward is 1, 0, or None where the grader can't say.
-
-        A group that was graded beside sampling is not graded again.
-        """
+        """One mark per completion; the reward is 1, 0, or None where the grader can't say."""
         grades = self._rules.grade_group(self._grader, group.problem, group.completions)
-        return [self._mark(group.problem, grade) for grade in grades]
+        return self.marks_of(group.problem, grades)
+
+    def marks_of(self, problem: Problem, grades: Sequence[Grade]) -> list[Mark]:
+        """The marks of completions that are graded already."""
+        return [self._mark(problem, grade) for grade in grades]
 
     def _mark(self, problem: Problem, grade: Grade) -> Mark:
         self.audit.add(problem.problem_id, problem.reference_answer, grade)

@@ -48,7 +48,6 @@ class SelectInputs:
     problems: Mapping[str, Problem]
     problems_fingerprint: str
     seed: int
-    redo: int = 0
     progress: Progress = silent
 
 
@@ -61,7 +60,6 @@ def spec(config: SelectionConfig, inputs: SelectInputs) -> ArtifactSpec:
             **identity_settings(config),
             "modes": [[rule.label, rule.mode] for rule in inputs.filters],
             "seed": inputs.seed,
-            **({"redo": inputs.redo} if inputs.redo else {}),
         },
         inputs={
             "completions": inputs.completions.fingerprint,

@@ -125,11 +125,10 @@ class _Rescoring:
     def _judge(
         self, side: _Side, completions: Artifact, iteration: int | None
     ) -> JudgedCompletions:
-        redo = self._run.redo_count(iteration, "filter")
         filters = side.config.filters
-        inputs = filter_inputs(side.config, side.sets, completions, self._grader, redo)
+        inputs = filter_inputs(side.config, side.sets, completions, self._grader)
         verdicts, _ = self._run.store.build(
-            filter_stage.spec(filters, inputs),
+            filter_stage.spec(filters, inputs).redone(self._run.redo_count(iteration, "filter")),
             lambda out: filter_stage.run(filters, inputs, out),
         )
         return JudgedCompletions(completions, verdicts)
@@ -137,10 +136,10 @@ class _Rescoring:
     def _select(
         self, side: _Side, training: Training, judged: JudgedCompletions, iteration: int | None
     ) -> set[tuple[str, ...]]:
-        redo = self._run.redo_count(iteration, "select")
-        inputs = select_inputs(side.config, side.sets, judged, redo)
+        inputs = select_inputs(side.config, side.sets, judged)
+        spec = select_stage.spec(training.selection, inputs)
         rows, _ = self._run.store.build(
-            select_stage.spec(training.selection, inputs),
+            spec.redone(self._run.redo_count(iteration, "select")),
             lambda out: select_stage.run(training.selection, inputs, out),
         )
         return {_key(row) for row in rows.rows(select_stage.row_type(training.selection))}

@@ -119,9 +119,9 @@ def _iteration(
         return manifests.get(StepKey(index, stage).step)
 
     own = {
-        e.place.name: e.identity
+        e.key.name: e.identity
         for e in entries.values()
-        if e.iteration == index and (not e.place.subject or e.stage in _CHAINED)
+        if e.iteration == index and (not e.key.subject or e.stage in _CHAINED)
     }
     trainings = _trainings(index, entries, manifests)
     accepted = _metric(at("filter"), "accepted")
@@ -152,7 +152,7 @@ def _trainings(
     for step, entry in entries.items():
         manifest = manifests[step]
         if entry.iteration == index and entry.stage == "select" and manifest:
-            trained = replace(entry.place, stage="train").step
+            trained = replace(entry.key, stage="train").step
             found.append(
                 {
                     "kind": manifest.settings["kind"],

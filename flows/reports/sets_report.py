@@ -20,7 +20,7 @@ def shown_overlaps(
 ) -> dict[str, Any]:
     """Of each set of a run that shared problems: how many, with what, and where they are listed."""
     return {
-        entry.place.subject: {**_brief(manifest.metrics), "artifact": entry.identity}
+        entry.key.subject: {**_brief(manifest.metrics), "artifact": entry.identity}
         for step, entry in entries.items()
         if entry.stage == STAGE and (manifest := manifests[step])
     }

@@ -6,6 +6,7 @@ types stand here, in the core, because sampling and evaluation both speak them.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,11 +20,38 @@ PROMPT_TOO_LONG = "prompt_too_long"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Ask for `num_completions` completions of one problem's prompt."""
+    """Ask for `num_completions` completions of one problem's prompt, going on from `prefix`.
 
+    `request_id` comes back with the group, and is unique among the requests of one `generate`. The
+    prefix is a completion's beginning: it follows the prompt, is tokenized on its own, so that the
+    prompt's token ids stay what they are, and is no part of what comes back.
+    """
+
+    request_id: str
     problem_id: str
     problem: str
     num_completions: int
+    prefix: str = ""
+
+
+class RequestSource(Protocol):
+    """Where the engine's end takes requests from, whenever it has room for more."""
+
+    def take(self) -> Request | None:
+        """The next request; None where there is none for now.
+
+        What comes back may bring more: it is asked again until nothing is pending.
+        """
+
+
+class RequestQueue:
+    """Requests that are known beforehand, in order."""
+
+    def __init__(self, requests: Iterable[Request]) -> None:
+        self._requests = deque(requests)
+
+    def take(self) -> Request | None:
+        return self._requests.popleft() if self._requests else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +68,32 @@ class Output:
 class SampledGroup:
     """The completions of one request.
 
-    `error` is set, and `outputs` holds empty completions with finish_reason "error", where the
-    prompt could not be answered (a stable code, e.g. `prompt_too_long`). `limit`: the tokens
-    of prompt and completion that the engine has room for, where the prompt is too long for it.
+    `num_prompt_tokens` counts the request's prefix too. `error` is set, and `outputs` holds empty
+    completions with finish_reason "error", where the prompt could not be answered (a stable code,
+    e.g. `prompt_too_long`). `limit`: the tokens of prompt and completion that the engine has room
+    for, where the prompt is too long for it.
     """
 
+    request_id: str
     problem_id: str
     prompt: str
     num_prompt_tokens: int
     outputs: tuple[Output, ...]
     error: str | None = None
     limit: int | None = None
+
+
+def group_of(
+    request: Request,
+    prompt: str,
+    num_prompt_tokens: int,
+    outputs: tuple[Output, ...],
+    error: str | None = None,
+    limit: int | None = None,
+) -> SampledGroup:
+    """The answer to a request."""
+    name, problem = request.request_id, request.problem_id
+    return SampledGroup(name, problem, prompt, num_prompt_tokens, outputs, error, limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +120,9 @@ class Completer(Protocol):
     """The flow's end of the engine process."""
 
     def generate(
-        self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
+        self, policy: Policy, sampling: Sampling, requests: RequestSource
     ) -> Iterator[SampledGroup]:
-        """Groups in the order in which they finish; requests are pulled as the engine takes them.
+        """Groups in the order in which they finish; requests are taken as the engine has room.
 
         Raises:
             EngineDied: if the process ended; groups already yielded stay valid.

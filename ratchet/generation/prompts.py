@@ -67,7 +67,12 @@ def render_prompt(tokenizer: Tokenizer, config: PromptConfig, problem: str) -> s
     return text
 
 
-def prompt_token_ids(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """Token ids of a rendered prompt; no special token is added."""
+def prompt_token_ids(tokenizer: Tokenizer, prompt: str, prefix: str = "") -> list[int]:
+    """Token ids of a rendered prompt, and of a completion's beginning after it.
+
+    No special token is added. Each is tokenized on its own: the prompt's ids don't change.
+    """
     ids: list[int] = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    if prefix:
+        ids += tokenizer(prefix, add_special_tokens=False)["input_ids"]
     return ids

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ratchet.config import identity_settings
+from ratchet.generation.engine import Output
 from ratchet.problems.config import ProblemSource
-from ratchet.records import Completion, FinishReason, Problem
+from ratchet.records import FinishReason, Problem
+from ratchet.store.identity import digest
 from ratchet.verifier.grader import (
     DEFAULT_RULES,
     GRADER_VERSION,
@@ -16,8 +18,17 @@ from ratchet.verifier.grader import (
     AnswerRules,
     Grade,
     Grader,
-    GradingTask,
 )
+
+
+class Ended(Protocol):
+    """A completion's text and how it ended: a row, or what an engine made."""
+
+    @property
+    def completion(self) -> str: ...
+
+    @property
+    def finish_reason(self) -> FinishReason: ...
 
 
 @dataclass(frozen=True)
@@ -56,23 +67,35 @@ class GradingRules:
         )
 
     def grade_group(
-        self,
-        grader: Grader,
-        problem: Problem,
-        completions: Sequence[Completion],
-        *,
-        hand_on: bool = False,
+        self, grader: Grader, problem: Problem, completions: Sequence[Ended]
     ) -> list[Grade]:
-        """The verdicts on completions of `problem`; `hand_on` as in `Grader.grade_group`."""
-        tasks = [
-            GradingTask(
-                completion.completion,
-                problem.reference_answer,
-                completion.finish_reason,
-                self.answer_format,
-                problem.problem,
-                self.policy,
-            )
-            for completion in completions
+        """The verdicts on completions of `problem`, in order."""
+        return [
+            self.grade(grader, problem, each.completion, each.finish_reason) for each in completions
         ]
-        return grader.grade_group(tasks, hand_on=hand_on)
+
+    def key(self, problems_fingerprint: str) -> str:
+        """What the grades of these problems' completions hang on, beside the completions."""
+        return digest({"rules": self.identity(), "problems": problems_fingerprint})
+
+
+@dataclass(frozen=True)
+class OutcomeScorer:
+    """Grades beside sampling by the one grader: a `GroupScorer` for one problem set."""
+
+    grader: Grader
+    rules: GradingRules
+    problems_fingerprint: str
+
+    @property
+    def key(self) -> str:
+        return self.rules.key(self.problems_fingerprint)
+
+    def score(self, problem: Problem, outputs: Sequence[Output]) -> list[Grade | None]:
+        """A grade for each; where the engine made no completion there is nothing to grade."""
+        return [
+            None
+            if output.finish_reason == "error"
+            else self.rules.grade(self.grader, problem, output.completion, output.finish_reason)
+            for output in outputs
+        ]

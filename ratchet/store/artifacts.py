@@ -40,6 +40,7 @@ MANIFEST = "manifest.json"
 PROVENANCE = "provenance.json"
 """What made an artifact: never part of its identity or its fingerprint."""
 _PART = "part-"
+_NOTES = "notes/"
 _SIDECAR = ".sha256.json"
 _TRIES = 5
 _BETWEEN_TRIES = 0.05
@@ -108,6 +109,14 @@ class Artifact:
         parts = (part for part in self.manifest.parts if part.file.startswith(_PART))
         return [self.path / part.file for part in parts]
 
+    def note_of(self, part: Path) -> Path:
+        """Where the note on a part would be."""
+        return self.path / _NOTES / part.name
+
+    def sha256_of(self, part: Path) -> str:
+        """The checksum of one of `part_files`."""
+        return next(p.sha256 for p in self.manifest.parts if p.file == part.name)
+
     def iter_parts(self, row_type: type[RowT]) -> Iterator[list[RowT]]:
         """Rows part by part, so that memory holds one part at a time."""
         for file in self.part_files():
@@ -161,6 +170,16 @@ class Workspace:
         self._own.add(path.name)
         return Part(**read_json(_sidecar(path)))
 
+    def write_note(self, part: Part, table: pa.Table) -> None:
+        """Write what was found out about a part that is written, to spare who reads it the work.
+
+        Checked and kept as every file, but no part of the artifact's fingerprint: it may be
+        missing, or another's, and nothing that is built on the artifact may hang on it.
+        """
+        path = self.path / _NOTES / part.file
+        path.parent.mkdir(exist_ok=True)
+        replace_with(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+
     def read_part(self, index: int, row_type: type[RowT]) -> list[RowT]:
         """Rows of a part that is finished."""
         return from_table(pq.read_table(self.part_path(index)), row_type)
@@ -173,7 +192,7 @@ class Workspace:
         for leftover in [*self.path.rglob(".*.tmp"), *self._stale_parts()]:
             leftover.unlink()
         parts = tuple(self._describe(path) for path in self._files())
-        content = {part.file: part.sha256 for part in parts}
+        content = {p.file: p.sha256 for p in parts if not p.file.startswith(_NOTES)}
         manifest = Manifest(
             identity=self.spec.identity,
             stage=self.spec.stage,
@@ -194,7 +213,8 @@ class Workspace:
         return manifest
 
     def _stale_parts(self) -> list[Path]:
-        parts = self.path.glob(f"{_PART}*.parquet")
+        notes = self.path.glob(f"{_NOTES}{_PART}*.parquet")
+        parts = [*self.path.glob(f"{_PART}*.parquet"), *notes]
         stale = [path for path in parts if path.name not in self._own]
         return [file for path in stale for file in (path, _sidecar(path)) if file.exists()]
 

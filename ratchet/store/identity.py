@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 DIGEST_CHARS = 24
@@ -46,3 +46,7 @@ class ArtifactSpec:
             "inputs": dict(self.inputs),
         }
         return f"{self.stage}-{digest(parts)}"
+
+    def redone(self, times: int) -> ArtifactSpec:
+        """The same, to be made anew: another identity for each time that the user asked for it."""
+        return replace(self, settings={**self.settings, "redo": times}) if times else self

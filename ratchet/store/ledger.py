@@ -46,7 +46,7 @@ class StepKey:
 
     @property
     def name(self) -> str:
-        """The place within its iteration, e.g. `sample`, `eval/gsm8k`."""
+        """The key within its iteration, e.g. `sample`, `eval/gsm8k`."""
         return f"{self.stage}/{self.subject}" if self.subject else self.stage
 
     @property
@@ -70,12 +70,12 @@ class LedgerEntry:
     seconds: float
 
     @classmethod
-    def of(cls, place: StepKey, artifact: Artifact, reused: bool, seconds: float) -> LedgerEntry:
-        """The line that says that `artifact` stands at `place`."""
+    def of(cls, key: StepKey, artifact: Artifact, reused: bool, seconds: float) -> LedgerEntry:
+        """The line that says that `artifact` stands at `key`."""
         return cls(
-            step=place.step,
-            iteration=place.iteration,
-            stage=place.stage,
+            step=key.step,
+            iteration=key.iteration,
+            stage=key.stage,
             identity=artifact.identity,
             fingerprint=artifact.fingerprint,
             reused=reused,
@@ -83,7 +83,7 @@ class LedgerEntry:
         )
 
     @property
-    def place(self) -> StepKey:
+    def key(self) -> StepKey:
         """Read back from the step: what follows the stage's name in it is the subject."""
         _, _, subject = self.step.partition(f"{self.stage}/")
         return StepKey(self.iteration, self.stage, subject)
@@ -99,8 +99,8 @@ class Redo:
     def covers(self, iteration: int | None, stage: str) -> bool:
         if iteration is None:
             return False
-        place = (iteration, STAGES.index(stage))
-        return (self.iteration, STAGES.index(self.stage)) <= place
+        key = (iteration, STAGES.index(stage))
+        return (self.iteration, STAGES.index(self.stage)) <= key
 
 
 class Run:
@@ -187,9 +187,9 @@ class Run:
         if self._worked:
             self.update_status(wall_seconds=self._worked())
 
-    def begin(self, place: StepKey) -> None:
+    def begin(self, key: StepKey) -> None:
         """Say which step is worked on from now on."""
-        self.update_status(step=place.step)
+        self.update_status(step=key.step)
 
     def keep_only(self, steps: Mapping[str, Any]) -> None:
         """Drop what an earlier attempt recorded and the finished run no longer consists of."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
@@ -21,7 +21,6 @@ from ratchet.verifier.compare.limits import MAX_LENGTH, refusal
 from ratchet.verifier.compare.tiers import Tier, compare_plain
 from ratchet.verifier.find.extraction import AnswerFormat, Extracted, extract_answer, may_be_cut
 from ratchet.verifier.find.references import bare_reference
-from ratchet.verifier.grade_book import GradeBook, key_of
 from ratchet.verifier.grades import FAILURES, Comparison, Grade, GradingTask, Reason
 from ratchet.verifier.guards import (
     guard_completion,
@@ -93,7 +92,6 @@ class Grader:
         self._limits = limits or WorkerLimits()
         self._memo_size = memo_size
         self._pool: WorkerPool
-        self._book: GradeBook
         self._reset()
 
     def __enter__(self) -> Self:
@@ -119,8 +117,7 @@ class Grader:
         self._reset()
 
     def close(self) -> None:
-        """End the workers, and forget what was to be handed on. The grader may be used again."""
-        self._book.close()
+        """End the workers. The grader may be used again."""
         pool, self._pool = self._pool, WorkerPool(self._workers, self._limits)
         pool.close()
 
@@ -152,22 +149,6 @@ class Grader:
             completion, reference_answer, finish_reason, answer_format, problem, policy
         )
         return _finished(self._begin(task, _run_now))
-
-    def grade_group(self, tasks: Sequence[GradingTask], *, hand_on: bool = False) -> list[Grade]:
-        """The grades of one group, in order.
-
-        With `hand_on` they are kept, on disk, for the next who asks for the same group, who finds
-        nothing to do. It never changes a grade.
-        """
-        if self._owner != os.getpid():
-            self._reset()
-        key = key_of(tasks)
-        grades = self._book.take(key)
-        if grades is None:
-            grades = [_finished(self._begin(task, _run_now)) for task in tasks]
-        if hand_on:
-            self._book.note(key, grades)
-        return grades
 
     def grade_many(self, tasks: Iterable[GradingTask]) -> list[Grade]:
         """The grades of many completions, in their order; symbolic work on all workers at once."""
@@ -299,7 +280,6 @@ class Grader:
         self._lock = threading.Lock()
         self._memo: dict[Key, Comparison | Future[Comparison]] = {}
         self._pool = WorkerPool(self._workers, self._limits)
-        self._book = GradeBook()
 
 
 Key = tuple[AnswerRules, str, str]

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pyarrow.parquet as pq
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import Output, Request, SampledGroup, Sampling
+from ratchet.generation.engine import Output, Request, SampledGroup, Sampling, group_of
 from ratchet.policy import Policy
 from ratchet.records import FinishReason
 from samplers.config import ReplayEngineConfig, recorded_files
@@ -105,6 +105,16 @@ class ReplayEngine:
         """A recording is what it is."""
 
     def add(self, request: Request) -> None:
+        """Queue a request.
+
+        Raises:
+            InputError: if it has a prefix.
+        """
+        if request.prefix:
+            raise InputError(
+                "a recording holds whole completions, so it can't go on from the beginning of one; "
+                "use a sampler that asks for none, or an engine with a model"
+            )
         self._queue.append(request)
 
     def cancel(self) -> None:
@@ -120,12 +130,12 @@ class ReplayEngine:
         outputs = [item.output for item in islice(source, request.num_completions)]
         missing = request.num_completions - len(outputs)
         outputs += [Output("", "error", 0)] * missing
-        return SampledGroup(
-            request.problem_id,
+        return group_of(
+            request,
             (recorded[0].prompt if recorded else None) or request.problem,
             recorded[0].num_prompt_tokens if recorded else 0,
             tuple(outputs),
-            error=NOT_RECORDED if missing else None,
+            NOT_RECORDED if missing else None,
         )
 
     @property

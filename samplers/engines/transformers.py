@@ -20,7 +20,14 @@ from transformers import (
 )
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import PROMPT_TOO_LONG, Output, Request, SampledGroup, Sampling
+from ratchet.generation.engine import (
+    PROMPT_TOO_LONG,
+    Output,
+    Request,
+    SampledGroup,
+    Sampling,
+    group_of,
+)
 from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import Policy
 from ratchet.records import FinishReason
@@ -154,14 +161,12 @@ class TransformersEngine:
         """Queue a request; a prompt that leaves no room for a token becomes a group of errors."""
         assert self._sampling is not None, "configure comes before add"
         prompt = render_prompt(self._tokenizer, self._prompt, request.problem)
-        ids = prompt_token_ids(self._tokenizer, prompt)
+        ids = prompt_token_ids(self._tokenizer, prompt, request.prefix)
         self._unfinished += request.num_completions
         room = self._max_len - len(ids)
         if room <= 0:
             empty = (Output("", "error", 0),) * request.num_completions
-            group = SampledGroup(
-                request.problem_id, prompt, len(ids), empty, PROMPT_TOO_LONG, self._max_len
-            )
+            group = group_of(request, prompt, len(ids), empty, PROMPT_TOO_LONG, self._max_len)
             self._refused.append(group)
             return
         asked = _Asked(request, prompt, ids, min(self._sampling.max_tokens, room))
@@ -268,8 +273,7 @@ class TransformersEngine:
 
 
 def _group(asked: _Asked) -> SampledGroup:
-    request = asked.request
-    return SampledGroup(request.problem_id, asked.prompt, len(asked.ids), tuple(asked.outputs))
+    return group_of(asked.request, asked.prompt, len(asked.ids), tuple(asked.outputs))
 
 
 def _end_ids(generation: Any, tokenizer: Any) -> list[int]:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import PROMPT_TOO_LONG, Output, Request, SampledGroup, Sampling
+from ratchet.generation.engine import (
+    PROMPT_TOO_LONG,
+    Output,
+    Request,
+    SampledGroup,
+    Sampling,
+    group_of,
+)
 from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import Policy
 from ratchet.records import FinishReason
@@ -237,13 +244,11 @@ class VllmEngine:
         prefix cache, as it is for n > 1.
         """
         prompt = render_prompt(self._tokenizer, self._prompt, request.problem)
-        ids = prompt_token_ids(self._tokenizer, prompt)
+        ids = prompt_token_ids(self._tokenizer, prompt, request.prefix)
         self._unfinished += request.num_completions
         if len(ids) >= self._max_model_len:
             empty = (Output("", "error", 0),) * request.num_completions
-            group = SampledGroup(
-                request.problem_id, prompt, len(ids), empty, PROMPT_TOO_LONG, self._max_model_len
-            )
+            group = group_of(request, prompt, len(ids), empty, PROMPT_TOO_LONG, self._max_model_len)
             self._refused.append(group)
             return
         self._requests += 1
@@ -289,8 +294,8 @@ class VllmEngine:
         if len(pending.outputs) < pending.request.num_completions:
             return None
         del self._pending[key]
-        return SampledGroup(
-            pending.request.problem_id,
+        return group_of(
+            pending.request,
             pending.prompt,
             len(result.prompt_token_ids),
             tuple(output for _, output in sorted(pending.outputs.items())),

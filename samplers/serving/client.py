@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,7 +17,13 @@ from types import TracebackType
 from typing import TypeVar
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import EngineDied, Request, SampledGroup, Sampling
+from ratchet.generation.engine import (
+    EngineDied,
+    Request,
+    RequestSource,
+    SampledGroup,
+    Sampling,
+)
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from samplers.config import EngineConfig, VllmEngineConfig
@@ -218,11 +224,11 @@ class EngineClient:
         return self._process.pid if self._process else None
 
     def generate(
-        self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
+        self, policy: Policy, sampling: Sampling, requests: RequestSource
     ) -> Iterator[SampledGroup]:
         """Groups in the order in which they finish.
 
-        The first request is pulled once the policy is loaded; a later call, or the end of this
+        The first request is taken once the policy is loaded; a later call, or the end of this
         generator, abandons what is still pending.
 
         Raises:
@@ -264,9 +270,9 @@ class EngineClient:
                     return message
 
     def _stream(
-        self, process: EngineProcess, epoch: int, requests: Iterable[Request]
+        self, process: EngineProcess, epoch: int, requests: RequestSource
     ) -> Iterator[SampledGroup]:
-        flow = _Flow(iter(requests), self._in_flight)
+        flow = _Flow(requests, self._in_flight)
         while True:
             if batch := flow.next_batch():
                 process.send(Add(batch))
@@ -334,7 +340,7 @@ class _Flow:
     of which keeps its group open, would leave the engine with little to do.
     """
 
-    def __init__(self, requests: Iterator[Request], limit: int) -> None:
+    def __init__(self, requests: RequestSource, limit: int) -> None:
         self._requests = requests
         self._limit = limit
         self._completions = 0
@@ -344,7 +350,7 @@ class _Flow:
         """Requests that fill the engine up."""
         batch: list[Request] = []
         while self._completions < self._limit:
-            request = next(self._requests, None)
+            request = self._requests.take()
             if request is None:
                 break
             batch.append(request)

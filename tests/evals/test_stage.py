@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from ratchet.generation.engine import (
     PROMPT_TOO_LONG,
     EngineDied,
     Output,
-    Request,
+    RequestSource,
     SampledGroup,
     Sampling,
+    group_of,
 )
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
@@ -68,16 +69,16 @@ class Narrow:
         self._dies_after = dies_after
 
     def generate(
-        self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
+        self, policy: Policy, sampling: Sampling, requests: RequestSource
     ) -> Iterator[SampledGroup]:
-        for at, request in enumerate(requests):
+        for at, request in enumerate(iter(requests.take, None)):
             if at == self._dies_after:
                 raise EngineDied("gone")
             if request.problem_id in self._too_long:
                 empty = (Output("", "error", 0),)
-                yield SampledGroup(request.problem_id, "?", 70, empty, PROMPT_TOO_LONG, limit=64)
+                yield group_of(request, "?", 70, empty, PROMPT_TOO_LONG, limit=64)
             else:
-                yield SampledGroup(request.problem_id, "?", 7, (Output(r"\boxed{1}", "stop", 3),))
+                yield group_of(request, "?", 7, (Output(r"\boxed{1}", "stop", 3),))
 
     def release_device(self) -> None:
         """Nothing is held."""

@@ -1,10 +1,10 @@
 import json
 import sys
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,10 +18,12 @@ from filters.selection import stage as select_stage
 from filters.selection.config import SelectionConfig, SftSelection
 from ratchet.errors import InputError
 from ratchet.problems.grading import GradingRules
-from ratchet.records import Completion, Problem, Verdict
-from ratchet.store.artifacts import Artifact, Store
+from ratchet.records import Completion, Problem, Verdict, from_table
+from ratchet.store.artifacts import Artifact, Store, Workspace
 from ratchet.store.identity import ArtifactSpec
-from ratchet.verifier.grader import Grader
+from ratchet.verifier.grade_file import write_grades
+from ratchet.verifier.grader import AnswerRules, Grader
+from ratchet.verifier.grades import Grade
 from tests.helpers.judged import make_completion
 
 FILTERS = TypeAdapter(tuple[FilterConfig, ...])
@@ -89,14 +91,13 @@ class World:
             rules=GradingRules(),
             grader=grader,
             processes=processes,
-            redo=processes,
         )
 
     def judged(self, filters: list[dict[str, Any]], processes: int = 1) -> Artifact:
         configs = FILTERS.validate_python(filters)
         with Grader(workers=1) as grader:
             inputs = self.inputs(grader, processes)
-            spec = stage.spec(configs, inputs)
+            spec = stage.spec(configs, inputs).redone(processes)
             return self.store.build(spec, lambda out: stage.run(configs, inputs, out))[0]
 
     def selected(self, filters: list[dict[str, Any]], settings: dict[str, Any]) -> Artifact:
@@ -143,27 +144,74 @@ def test_many_processes_come_to_the_same_verdicts_as_one(world: World) -> None:
     assert alone.identity != crew.identity
 
 
-def test_what_was_graded_beside_sampling_is_not_graded_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alone, seen = world.judged([{"kind": "orm"}]), list[str]()
-    configs = FILTERS.validate_python([{"kind": "orm"}])
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The completions that were read for their answer."""
+    seen: list[str] = []
     extract = grading.extract_answer
+
+    def extracting(text: str, *more: Any) -> Any:
+        seen.append(text)
+        return extract(text, *more)
+
+    monkeypatch.setattr(grading, "extract_answer", extracting)
+    return seen
+
+
+def keep_grades(world: World, rules: GradingRules, parts: int, reason: str | None = None) -> None:
+    """As sampling does; with `reason`, the grader failed by it on each part's first completion."""
+    artifact, key = world.completions, rules.key("f")
+    folder = Workspace(artifact.path, ArtifactSpec(stage="sample", version=1, settings={}))
     with Grader(workers=1) as grader:
-        groups = list(stage.groups_of(world.completions.rows(Completion)))
-        for group in groups[:-1]:  # the last shard's were graded by a process that died
-            problem = world.problems[group[0].problem_id]
-            GradingRules().grade_group(grader, problem, group, hand_on=True)
-        monkeypatch.setattr(
-            grading, "extract_answer", lambda *args: (seen.append(args[0]), extract(*args))[1]
-        )
-        inputs = replace(world.inputs(grader), redo=9)
-        made, _ = world.store.build(
-            stage.spec(configs, inputs), lambda out: stage.run(configs, inputs, out)
-        )
-    assert seen == [completion.completion for completion in groups[-1]]
+        for part in artifact.manifest.parts[:parts]:
+            rows = from_table(pq.read_table(artifact.path / part.file), Completion)
+            grades = [
+                rules.grade(grader, world.problems[r.problem_id], r.completion, r.finish_reason)
+                for r in rows
+            ]
+            if reason:
+                grades[0] = Grade(None, None, reason)
+            write_grades(folder, part, grades, key)
+
+
+def test_what_was_graded_beside_sampling_is_not_graded_again(world: World, read: list[str]) -> None:
+    """Also by another process, after a restart: the grades lie beside their shard."""
+    alone = world.judged([{"kind": "orm"}])
+    keep_grades(world, GradingRules(), parts=2)
+    read.clear()
+    made = world.judged([{"kind": "orm"}], processes=9)
+    last = list(world.completions.iter_parts(Completion))[-1]
+    assert read == [completion.completion for completion in last]
     assert made.fingerprint == alone.fingerprint
     assert made.metrics == alone.metrics
+
+
+@pytest.mark.parametrize("reason", ["timeout", "memory", "grader_error"])
+def test_where_the_grader_failed_beside_sampling_it_is_asked_again(
+    world: World, read: list[str], reason: str
+) -> None:
+    alone = world.judged([{"kind": "orm"}])
+    keep_grades(world, GradingRules(), parts=3, reason=reason)
+    read.clear()
+    made = world.judged([{"kind": "orm"}], processes=9)
+    assert len(read) == 3 * len(texts(0)), "the first group of each part"
+    assert made.fingerprint == alone.fingerprint
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        GradingRules(answer_format="boxed"),
+        GradingRules(policy=AnswerRules(unevaluated="accept")),
+    ],
+)
+def test_grades_by_other_rules_are_not_taken(
+    world: World, read: list[str], rules: GradingRules
+) -> None:
+    keep_grades(world, rules, parts=3)
+    read.clear()
+    world.judged([{"kind": "orm"}])
+    assert len(read) == world.completions.manifest.rows
 
 
 CUSTOM = """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from filters import stage as filter_stage
 from filters.selection import stage as select_stage
 from filters.selection.config import SelectionConfig
 from flows.config import RunConfig, load_config
-from ratchet.generation.engine import Request, SampledGroup, Sampling
+from ratchet.generation.engine import RequestSource, SampledGroup, Sampling
 from ratchet.generation.prompts import render_prompt
 from ratchet.policy import Policy
 from ratchet.problems import disjoint
@@ -145,11 +145,11 @@ class _Replay:
         return cls(ReplayEngine(config) if config else None)
 
     def generate(
-        self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
+        self, policy: Policy, sampling: Sampling, requests: RequestSource
     ) -> Iterator[SampledGroup]:
         assert self._engine
         self._engine.load(policy)
-        for request in requests:
+        for request in iter(requests.take, None):
             self._engine.add(request)
             yield from self._engine.step()
 

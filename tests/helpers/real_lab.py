@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from transformers import LlamaForCausalLM
 
-from ratchet.generation.engine import Request, Sampling
+from ratchet.generation.engine import Request, RequestQueue, Sampling
 from ratchet.generation.prompts import PromptConfig, render_prompt
 from ratchet.policy import Policy
 from ratchet.records import DpoRow, GrpoRow, SftRow
@@ -211,8 +211,8 @@ class Lab:
         key = (kind, dtype, policy.fingerprint, tuple(problems), max_tokens)
         if key not in self._answers:
             sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=max_tokens, seed=0)
-            requests = [Request(str(at), problem, 1) for at, problem in enumerate(problems)]
-            groups = self.engine(kind, dtype).generate(policy, sampling, requests)
+            asked = (Request(str(at), str(at), text, 1) for at, text in enumerate(problems))
+            groups = self.engine(kind, dtype).generate(policy, sampling, RequestQueue(asked))
             self._answers[key] = sorted(groups, key=lambda group: int(group.problem_id))
         return self._answers[key]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ratchet.generation.engine import Request, Sampling
+from ratchet.generation.engine import Request, RequestQueue, Sampling
 from ratchet.generation.prompts import PromptConfig
 from samplers.config import VllmEngineConfig
 from samplers.serving.client import EngineClient
@@ -42,13 +42,18 @@ def bench(lab):
 def test_vllm_samples_on_a_gpu_and_goes_on_after_it_gave_its_memory_back(real, tmp_path):
     config = VllmEngineConfig(dtype="bfloat16", max_model_len=1024, gpu_memory_utilization=0.4)
     greedy = Sampling(temperature=0.0, top_p=1.0, max_tokens=32, seed=0)
-    requests = [Request(str(at), problem, 1) for at, problem in enumerate(PROBLEMS)]
+    asked = [Request(str(at), str(at), problem, 1) for at, problem in enumerate(PROBLEMS)]
+
+    def answers():
+        groups = client.generate(real, greedy, RequestQueue(asked))
+        return {group.problem_id: group.outputs for group in groups}
+
     with EngineClient(config, PromptConfig(), tmp_path / "vllm.log") as client:
-        before = {g.problem_id: g.outputs for g in client.generate(real, greedy, requests)}
+        before = answers()
         taken = torch.cuda.mem_get_info()[0]
         client.release_device()
         assert torch.cuda.mem_get_info()[0] > taken
-        after = {g.problem_id: g.outputs for g in client.generate(real, greedy, requests)}
+        after = answers()
     assert after == before
     assert all(output.completion for (output,) in before.values())
 

@@ -1,17 +1,26 @@
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ratchet.generation.engine import EngineDied, Request, SampledGroup, Sampling
+from ratchet.generation.engine import (
+    EngineDied,
+    Output,
+    Request,
+    RequestSource,
+    SampledGroup,
+    Sampling,
+)
 from ratchet.generation.prompts import PromptConfig
+from ratchet.generation.strategy import ScoredGroup
 from ratchet.policy import Policy
 from ratchet.progress import Step
 from ratchet.records import Completion, Problem
 from ratchet.store.artifacts import Artifact, Store
+from ratchet.verifier.grades import Grade
 from samplers import stage as sample_stage
 from samplers.config import DoSampleConfig, EngineConfig, ReplayEngineConfig
 from samplers.serving.client import EngineClient
@@ -35,16 +44,16 @@ class Recorder:
         self.seeds: list[int] = []
 
     def generate(
-        self, policy: Policy, sampling: Sampling, requests: Iterable[Request]
+        self, policy: Policy, sampling: Sampling, requests: RequestSource
     ) -> Iterator[SampledGroup]:
         self.seeds.append(sampling.seed)
+        self._requests = requests
+        return self.client.generate(policy, sampling, self)
 
-        def noted() -> Iterator[Request]:
-            for request in requests:
-                self.asked.append(request.problem_id)
-                yield request
-
-        return self.client.generate(policy, sampling, noted())
+    def take(self) -> Request | None:
+        if request := self._requests.take():
+            self.asked.append(request.problem_id)
+        return request
 
     def release_device(self) -> None:
         self.client.release_device()
@@ -102,11 +111,20 @@ def test_rows_are_in_the_problems_order_and_everything_is_counted(
     steps: list[Step] = []
     groups: list[str] = []
 
-    def on_group(problem: Problem, completions: list[Completion]) -> int:
-        groups.append(problem.problem_id)
-        return sum(c.completion == "It is 1" for c in completions)
+    class IsOne:
+        key = "one"
 
-    inputs = replace(replay, on_group=on_group, progress=steps.append)
+        def score(self, problem: Problem, outputs: Sequence[Output]) -> list[Grade | None]:
+            assert problem in replay.problems
+            right = [output.completion == "It is 1" for output in outputs]
+            return [Grade("", is_right, "equal_string") for is_right in right]
+
+    inputs = replace(
+        replay,
+        scorer=IsOne(),
+        on_group=lambda group: groups.append(group.request.problem_id),
+        progress=steps.append,
+    )
     artifact = sample(Store(tmp_path / "store"), inputs)
     rows = list(artifact.rows(Completion))
     assert [(r.problem_id, r.attempt) for r in rows] == [
@@ -126,7 +144,7 @@ def test_rows_are_in_the_problems_order_and_everything_is_counted(
     }
     assert sorted(groups) == sorted(p.problem_id for p in inputs.problems)
     assert steps[-1] == Step(10, 10, 54, 9, 20)
-    assert len(artifact.manifest.parts) == 3
+    assert len(artifact.part_files()) == 3
 
 
 def test_nothing_is_started_for_a_stage_whose_shards_are_all_there(
@@ -156,11 +174,11 @@ def test_nothing_is_started_for_a_stage_whose_shards_are_all_there(
 
 def test_identity_follows_what_can_change_a_completion(replay: sample_stage.SampleInputs) -> None:
     base = sample_stage.spec(CONFIG, replay).identity
-    assert sample_stage.spec(CONFIG, replace(replay, redo=0)).identity == base
+    assert sample_stage.spec(CONFIG, replay).redone(0).identity == base
+    assert sample_stage.spec(CONFIG, replay).redone(1).identity != base
     policy = replace(replay.policy, fingerprint="other")
     prompt = PromptConfig(system="Think.")
     for changed in (
-        replace(replay, redo=1),
         replace(replay, seed=1),
         replace(replay, iteration=1),
         replace(replay, policy=policy),
@@ -192,7 +210,7 @@ def test_no_finished_shard_is_sampled_again_after_the_engine_was_killed(
     store = Store(tmp_path / "store")
     kill_at = 20
 
-    def kill(problem: Problem, completions: list[Completion]) -> None:
+    def kill(_: ScoredGroup) -> None:
         nonlocal kill_at
         kill_at -= 1
         if kill_at == 0 and client.pid:

@@ -82,7 +82,7 @@ def unpadded(ids, mask):
 
 
 def requests():
-    return [Request(f"p{at}", problem, 1) for at, problem in enumerate(PROBLEMS)]
+    return [Request(f"p{at}", f"p{at}", problem, 1) for at, problem in enumerate(PROBLEMS)]
 
 
 # The samplers, which evaluation asks as well

@@ -11,10 +11,10 @@ def make_groups(count: int, too_long: int) -> Iterator[SampledGroup]:
     """`count` groups, the last `too_long` of them refused, each longer than the one before."""
     for at in range(count):
         if at < count - too_long:
-            yield SampledGroup(f"p{at}", "?", 5, (Output("4", "stop", 1),))
+            yield SampledGroup(f"p{at}", f"p{at}", "?", 5, (Output("4", "stop", 1),))
         else:
             yield SampledGroup(
-                f"p{at}", "?", 100 + at, (Output("", "error", 0),), PROMPT_TOO_LONG, 64
+                f"p{at}", f"p{at}", "?", 100 + at, (Output("", "error", 0),), PROMPT_TOO_LONG, 64
             )
 
 

@@ -36,7 +36,7 @@ def make_run(tmp_path: Path, name: str = "demo") -> Run:
 
 
 @pytest.mark.parametrize(
-    ("place", "step"),
+    ("key", "step"),
     [
         (StepKey(0, "sample"), "0/sample"),
         (StepKey(1, "select", "dpo-2"), "1/select/dpo-2"),
@@ -48,10 +48,10 @@ def make_run(tmp_path: Path, name: str = "demo") -> Run:
     ],
 )
 def test_every_stage_of_a_run_has_a_step_of_its_own_and_is_read_back_from_it(
-    place: StepKey, step: str
+    key: StepKey, step: str
 ) -> None:
-    assert place.step == step
-    assert make_entry(step, place.iteration, place.stage).place == place
+    assert key.step == step
+    assert make_entry(step, key.iteration, key.stage).key == key
 
 
 def test_the_iterations_reached_are_told_once_and_in_order() -> None:

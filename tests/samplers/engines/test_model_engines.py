@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import EngineDied, Request, SampledGroup, Sampling
+from ratchet.generation.engine import EngineDied, Request, RequestQueue, SampledGroup, Sampling
 from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_prompt
 from ratchet.policy import Policy
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
@@ -23,8 +23,12 @@ SAMPLED = Sampling(temperature=1.0, top_p=1.0, max_tokens=24, seed=1)
 PROBLEMS = ["1 + 1", "what is 2 * 3?", "seven apples and 12 pears", "a", "9 - 4 = ?"]
 
 
-def requests(count: int = len(PROBLEMS), size: int = 1) -> list[Request]:
-    return [Request(f"p{i}", PROBLEMS[i % len(PROBLEMS)], size) for i in range(count)]
+def ask(name: str, problem: str, size: int, prefix: str = "") -> Request:
+    return Request(name, name, problem, size, prefix)
+
+
+def requests(count: int = len(PROBLEMS), size: int = 1) -> RequestQueue:
+    return RequestQueue(ask(f"p{i}", PROBLEMS[i % len(PROBLEMS)], size) for i in range(count))
 
 
 def answers(
@@ -37,7 +41,7 @@ def answers(
 def one_group(
     client: EngineClient, policy: Policy, sampling: Sampling, request: Request
 ) -> SampledGroup:
-    (group,) = client.generate(policy, sampling, [request])
+    (group,) = client.generate(policy, sampling, RequestQueue([request]))
     return group
 
 
@@ -109,6 +113,21 @@ def test_swapped_weights_answer_as_freshly_loaded_ones(
         assert adapted[key] == [reference(checkpoints["one"], problem, 24, adapter)]
 
 
+def test_a_completion_goes_on_from_its_beginning(
+    client: EngineClient, policies: dict[str, Policy]
+) -> None:
+    """The tiny tokenizer has one token a character, so any beginning is whole tokens."""
+    groups = client.generate(policies["one"], GREEDY, requests())
+    whole = max(groups, key=lambda group: len(group.outputs[0].completion))
+    text, half = whole.outputs[0].completion, len(whole.outputs[0].completion) // 2
+    assert half > 1
+    problem = PROBLEMS[int(whole.problem_id[1:])]
+    rest = one_group(client, policies["one"], GREEDY, ask("p", problem, 1, text[:half]))
+    assert rest.outputs[0].completion[: len(text) - half] == text[half:]
+    assert rest.prompt == whole.prompt
+    assert rest.num_prompt_tokens == whole.num_prompt_tokens + half
+
+
 def test_a_checkpoints_own_sampling_settings_have_no_part(
     client: EngineClient, policies: dict[str, Policy], checkpoints: dict[str, Path]
 ) -> None:
@@ -116,7 +135,7 @@ def test_a_checkpoints_own_sampling_settings_have_no_part(
     own = json.loads((checkpoints["one"] / "generation_config.json").read_text())
     assert tiny.OWN_SETTINGS.items() <= own.items(), "the checkpoint no longer has any"
     sampling = replace(SAMPLED, temperature=2.0, max_tokens=1)
-    group = one_group(client, policies["one"], sampling, Request("p", PROBLEMS[1], 1000))
+    group = one_group(client, policies["one"], sampling, ask("p", PROBLEMS[1], 1000))
     drawn = Counter(output.completion for output in group.outputs)
     expected = first_token_probabilities(checkpoints["one"], PROBLEMS[1], temperature=2.0)
     off = sum(abs(drawn[text] / 1000 - chance) for text, chance in expected.items()) / 2
@@ -127,7 +146,7 @@ def test_a_completion_ends_at_each_end_token_that_the_checkpoint_or_its_tokenize
     client: EngineClient, policies: dict[str, Policy]
 ) -> None:
     sampling = replace(SAMPLED, max_tokens=100)
-    group = one_group(client, policies["one"], sampling, Request("p", "1 + 1", 64))
+    group = one_group(client, policies["one"], sampling, ask("p", "1 + 1", 64))
     assert {output.finish_reason for output in group.outputs} == {"stop", "length"}
     assert not any(tiny.ALSO_ENDS in output.completion for output in group.outputs)
     stopped = [output for output in group.outputs if output.finish_reason == "stop"]
@@ -155,7 +174,7 @@ def test_prompts_have_the_token_ids_of_their_text_and_one_bos(
     templated = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, return_dict=False
     )
-    group = one_group(client, policies["one"], GREEDY, Request("p", PROBLEMS[1], 1))
+    group = one_group(client, policies["one"], GREEDY, ask("p", PROBLEMS[1], 1))
     ids = prompt_token_ids(tokenizer, group.prompt)
     assert ids == templated
     assert ids.count(tokenizer.bos_token_id) == 1
@@ -166,8 +185,10 @@ def test_prompts_have_the_token_ids_of_their_text_and_one_bos(
 def test_a_prompt_that_does_not_fit_is_a_row_and_stops_nothing(
     client: EngineClient, policies: dict[str, Policy]
 ) -> None:
-    asked = [Request("long", "a" * 200, 2), Request("short", "a", 2)]
-    groups = {g.problem_id: g for g in client.generate(policies["one"], SAMPLED, asked)}
+    asked = [ask("long", "a" * 200, 2), ask("short", "a", 2)]
+    groups = {
+        g.problem_id: g for g in client.generate(policies["one"], SAMPLED, RequestQueue(asked))
+    }
     long = groups["long"]
     assert long.error == "prompt_too_long"
     assert long.num_prompt_tokens > 200
@@ -181,7 +202,7 @@ def test_a_completion_ends_at_the_end_of_the_context(
     client: EngineClient, policies: dict[str, Policy]
 ) -> None:
     sampling = replace(SAMPLED, max_tokens=500)
-    group = one_group(client, policies["one"], sampling, Request("p", "a" * 90, 24))
+    group = one_group(client, policies["one"], sampling, ask("p", "a" * 90, 24))
     assert {output.finish_reason for output in group.outputs} == {"stop", "length"}
     for output in group.outputs:
         used = group.num_prompt_tokens + output.num_tokens
@@ -195,7 +216,9 @@ def test_a_stop_text_ends_a_completion_and_is_no_part_of_it(
 ) -> None:
     whole = answers(client, policies["one"])["p0"][0]
     stop = whole[len(whole) // 2]
-    group = one_group(client, policies["one"], replace(GREEDY, stop=(stop,)), requests()[0])
+    group = one_group(
+        client, policies["one"], replace(GREEDY, stop=(stop,)), ask("p0", PROBLEMS[0], 1)
+    )
     (output,) = group.outputs
     assert output.completion == whole[: whole.index(stop)]
     assert output.finish_reason == "stop"
@@ -218,10 +241,10 @@ def test_a_large_group_comes_back_whole(
     vllm_client: EngineClient, policies: dict[str, Policy]
 ) -> None:
     sampling = replace(SAMPLED, max_tokens=4, extra=(("logprobs", 0),))
-    group = one_group(vllm_client, policies["one"], sampling, Request("p", "1 + 1", 150))
+    group = one_group(vllm_client, policies["one"], sampling, ask("p", "1 + 1", 150))
     assert len(group.outputs) == 150
     assert all(o.logprob is not None and o.logprob <= 0 for o in group.outputs)
-    plain = one_group(vllm_client, policies["one"], GREEDY, requests()[0])
+    plain = one_group(vllm_client, policies["one"], GREEDY, ask("p0", PROBLEMS[0], 1))
     assert plain.outputs[0].logprob is None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ratchet.errors import InputError
-from ratchet.generation.engine import EngineDied, Request, SampledGroup, Sampling
+from ratchet.generation.engine import EngineDied, Request, RequestQueue, SampledGroup, Sampling
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from samplers.config import ReplayEngineConfig
@@ -39,8 +39,12 @@ def make_rows(problems: int, attempts: int = 2, **more: Any) -> list[dict[str, A
     ]
 
 
-def requests(count: int, size: int = 2) -> Iterator[Request]:
-    return (Request(f"p{index}", f"problem {index}", size) for index in range(count))
+def ask(name: str, problem: str, size: int) -> Request:
+    return Request(name, name, problem, size)
+
+
+def requests(count: int, size: int = 2) -> RequestQueue:
+    return RequestQueue(ask(f"p{i}", f"problem {i}", size) for i in range(count))
 
 
 def client_of(path: Path, tmp_path: Path, **more: Any) -> EngineClient:
@@ -188,7 +192,7 @@ def test_an_engine_that_takes_nothing_off_its_socket_is_killed(tmp_path: Path) -
     start = Start(config, PromptConfig(), False)
     process = EngineProcess(start, tmp_path / "engine.log", first=False)
     os.kill(process.pid, signal.SIGSTOP)
-    more_than_a_socket_holds = Add((Request("p", "?" * 10_000_000, 1),))
+    more_than_a_socket_holds = Add((ask("p", "?" * 10_000_000, 1),))
     with pytest.raises(EngineDied, match="did nothing for 1 s"):
         process.send(more_than_a_socket_holds)
     assert not is_running(process.pid)
@@ -218,7 +222,7 @@ def test_the_engine_ends_when_the_flow_is_killed(tmp_path: Path) -> None:
     code = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from ratchet.generation.engine import Request, Sampling\n"
+        "from ratchet.generation.engine import Request, RequestQueue, Sampling\n"
         "from ratchet.policy import Policy\n"
         "from ratchet.generation.prompts import PromptConfig\n"
         "from samplers.serving.client import EngineClient\n"
@@ -227,7 +231,8 @@ def test_the_engine_ends_when_the_flow_is_killed(tmp_path: Path) -> None:
         f" Path({str(tmp_path / 'engine.log')!r}))\n"
         "sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=8, seed=0)\n"
         "policy = Policy(fingerprint='p', model='none')\n"
-        "list(client.generate(policy, sampling, [Request('p0', 'text', 1)]))\n"
+        "asked = RequestQueue([Request('p0', 'p0', 'text', 1)])\n"
+        "list(client.generate(policy, sampling, asked))\n"
         "if not os.fork(): time.sleep(60)\n"  # a helper that holds our end of the socket open
         "print(client.pid, flush=True)\n"
         "time.sleep(60)\n"
@@ -247,3 +252,37 @@ def test_the_engine_ends_when_the_flow_is_killed(tmp_path: Path) -> None:
     finally:
         os.killpg(flow.pid, signal.SIGKILL)
         flow.wait()
+
+
+def test_a_request_that_comes_up_after_the_last_group_is_asked_too(tmp_path: Path) -> None:
+    """As a strategy asks: what it wants next hangs on what came back."""
+    path = record(tmp_path / "r.jsonl", make_rows(3))
+
+    class OneAfterTheOther:
+        def __init__(self) -> None:
+            self.left = [ask(f"p{at}", "?", 1) for at in range(3)]
+            self.may_ask = True
+
+        def take(self) -> Request | None:
+            if not (self.may_ask and self.left):
+                return None
+            self.may_ask = False
+            return self.left.pop(0)
+
+    source = OneAfterTheOther()
+    seen = []
+    with client_of(path, tmp_path) as client:
+        for group in client.generate(make_policy(), SAMPLING, source):
+            seen.append(group.request_id)
+            source.may_ask = True
+    assert seen == ["p0", "p1", "p2"]
+
+
+def test_a_recording_cannot_go_on_from_a_beginning(tmp_path: Path) -> None:
+    path = record(tmp_path / "r.jsonl", make_rows(1))
+    beginning = RequestQueue([Request("a", "p0", "?", 1, prefix="First,")])
+    with (
+        client_of(path, tmp_path) as client,
+        pytest.raises(InputError, match="a recording holds whole completions"),
+    ):
+        list(client.generate(make_policy(), SAMPLING, beginning))
