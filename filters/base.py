@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import Field
@@ -62,6 +63,12 @@ def short_note(text: str) -> str:
     """What a note quotes of `text`, on one line."""
     text = " ".join(text.split())
     return text if len(text) <= MAX_NOTE_CHARS else text[: MAX_NOTE_CHARS - 1] + "…"
+
+
+def groups_of(completions: Iterable[Completion]) -> Iterator[list[Completion]]:
+    """Consecutive completions of one problem; a shard holds whole groups."""
+    for _, group in groupby(completions, key=lambda completion: completion.problem_id):
+        yield list(group)
 
 
 def is_sound(completion: Completion) -> bool:

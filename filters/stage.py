@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from filters.base import (
     LengthCounts,
     Mark,
     SetFilter,
+    groups_of,
     is_sound,
 )
 from filters.build import build_filter, settings_of
@@ -99,12 +100,6 @@ def _benchmarks(configs: Sequence[FilterConfig], inputs: FilterInputs) -> Mappin
     """The benchmarks that can change a verdict: none without a decontamination filter."""
     wanted = any(isinstance(config, DecontaminationConfig) for config in configs)
     return inputs.benchmarks if wanted else {}
-
-
-def groups_of(completions: Iterable[Completion]) -> Iterator[list[Completion]]:
-    """Consecutive completions of one problem; a shard holds whole groups."""
-    for _, group in groupby(completions, key=lambda completion: completion.problem_id):
-        yield list(group)
 
 
 def run(configs: Sequence[FilterConfig], inputs: FilterInputs, out: Workspace) -> dict[str, Any]:

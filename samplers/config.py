@@ -12,7 +12,7 @@ from ratchet.errors import InputError, looked_for
 from ratchet.generation.decoding import DecodingConfig, GroupSize, ShardSize, Temperature, refuse
 from ratchet.store.files import sha256_file
 from ratchet.store.identity import digest
-from samplers.engines.vllm_names import unknown_engine_args, unknown_sampling_params
+from samplers.vllm_names import unknown_engine_args, unknown_sampling_params
 
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 Seconds: TypeAlias = Annotated[float, Field(gt=0), NotIdentity()]

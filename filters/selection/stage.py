@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from filters.base import FilterBase
+from filters.base import FilterBase, groups_of
 from filters.selection.balance import plan_targets
 from filters.selection.config import (
     DpoSelection,
@@ -26,7 +26,6 @@ from filters.selection.dpo import select_dpo
 from filters.selection.group import JudgedGroup
 from filters.selection.grpo import grpo_fate, grpo_row
 from filters.selection.sft import select_sft, solution_ids, solution_row, supply_of
-from filters.stage import groups_of
 from ratchet.config import identity_settings
 from ratchet.progress import Progress, Step, silent
 from ratchet.records import Completion, DpoRow, GrpoRow, Problem, SftRow, Verdict

@@ -24,7 +24,7 @@ from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_pr
 from ratchet.policy import Policy
 from ratchet.records import FinishReason
 from samplers.config import VllmEngineConfig
-from samplers.engines.vllm_names import lora_rank_that_holds
+from samplers.vllm_names import lora_rank_that_holds
 
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",

@@ -15,7 +15,7 @@ from samplers.config import (
     check_params,
     engine_identity,
 )
-from samplers.engines.vllm_names import (
+from samplers.vllm_names import (
     lora_rank_that_holds,
     unknown_engine_args,
     unknown_sampling_params,
