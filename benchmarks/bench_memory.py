@@ -11,8 +11,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filters import stage as filter_stage
@@ -31,7 +30,7 @@ from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
 from ratchet.problems.grading import GradingRules, OutcomeScorer
 from ratchet.records import Problem
-from ratchet.store.artifacts import Store
+from ratchet.store.artifacts import Artifact, Store
 from ratchet.verifier.grader import Grader
 from samplers import stage as sample_stage
 from samplers.config import DoSampleConfig, TransformersEngineConfig
@@ -39,6 +38,7 @@ from samplers.config import DoSampleConfig, TransformersEngineConfig
 PROBLEMS = 1000
 SMALL, LARGE = 8, 80
 """Group sizes: 8,000 and 80,000 completions."""
+RULES, FILTERS = GradingRules(), (OrmConfig(),)
 
 
 class Fountain:
@@ -68,39 +68,23 @@ def run_stages(group_size: int, root: Path) -> dict[str, float]:
         Problem(problem_id=f"p{i}", problem=f"{i}+1", reference_answer=str(i + 1))
         for i in range(PROBLEMS)
     )
-    by_id = {problem.problem_id: problem for problem in problems}
-    store = Store(root)
-    sampler = DoSampleConfig(group_size=group_size)
-    sampled = sample_stage.SampleInputs(
-        problems=problems,
-        problems_fingerprint="p",
-        policy=Policy(fingerprint="f", model="m"),
-        completer=Fountain(),
-        prompt=PromptConfig(),
-        engine=TransformersEngineConfig(),
-        iteration=0,
-        seed=0,
-    )
-    rules, filters = GradingRules(), (OrmConfig(),)
+    store, by_id = Store(root), {problem.problem_id: problem for problem in problems}
     with Grader() as grader:
-        sampled = replace(sampled, scorer=OutcomeScorer(grader, rules, "p"))
-        completions, _ = store.build(
-            sample_stage.spec(sampler, sampled), lambda out: sample_stage.run(sampler, sampled, out)
-        )
+        completions = _sampled(store, problems, group_size, grader)
         judged = filter_stage.FilterInputs(
             completions=completions,
             problems=by_id,
             problems_fingerprint="p",
-            rules=rules,
+            rules=RULES,
             grader=grader,
         )
         verdicts, _ = store.build(
-            filter_stage.spec(filters, judged), lambda out: filter_stage.run(filters, judged, out)
+            filter_stage.spec(FILTERS, judged), lambda out: filter_stage.run(FILTERS, judged, out)
         )
     chosen = select_stage.SelectInputs(
         completions=completions,
         verdicts=verdicts,
-        filters=filters,
+        filters=FILTERS,
         problems=by_id,
         problems_fingerprint="p",
         seed=0,
@@ -111,6 +95,26 @@ def run_stages(group_size: int, root: Path) -> dict[str, float]:
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"peak_mib": peak, "completions": completions.manifest.rows, "rows": rows.manifest.rows}
+
+
+def _sampled(
+    store: Store, problems: Sequence[Problem], group_size: int, grader: Grader
+) -> Artifact:
+    """Completions of the problems, graded beside sampling."""
+    sampler = DoSampleConfig(group_size=group_size)
+    inputs = sample_stage.SampleInputs(
+        problems=problems,
+        problems_fingerprint="p",
+        policy=Policy(fingerprint="f", model="m"),
+        completer=Fountain(),
+        prompt=PromptConfig(),
+        engine=TransformersEngineConfig(),
+        iteration=0,
+        seed=0,
+        scorer=OutcomeScorer(grader, RULES, "p"),
+    )
+    spec = sample_stage.spec(sampler, inputs)
+    return store.build(spec, lambda out: sample_stage.run(sampler, inputs, out))[0]
 
 
 def measure() -> dict[str, float]:
