@@ -83,7 +83,7 @@ class InProcess:
     def generate(self, policy, sampling, requests):
         self._engine.load(policy)
         self._engine.configure(sampling)
-        for request in requests:
+        for request in iter(requests.take, None):
             self._engine.add(request)
         while self._engine.pending:
             yield from self._engine.step()

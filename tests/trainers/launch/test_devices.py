@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ratchet.errors import InputError
-from ratchet.store.artifacts import provenance
+from ratchet.store import provenance
 from trainers.launch import process
 
 
