@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import time
 import tomllib
@@ -18,6 +17,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from ratchet.processes.child import Child, Program, child_environment, how_it_ended
 from ratchet.processes.parent import end_with
 
 START_SECONDS = 180.0
@@ -45,15 +45,14 @@ class OwnServer:
         self._log = log
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}/api"
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "flows.prefect_server", str(port), str(os.getpid())],
-                env={**os.environ, **_QUIET, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        log.unlink(missing_ok=True)
+        program = Program(
+            module="flows.prefect_server",
+            arguments=(str(port), str(os.getpid())),
+            environment=child_environment(_QUIET, places=sys.path),
+            log=log,
+        )
+        self._process = Child(program)
 
     def wait(self) -> None:
         """Until it answers.
@@ -63,10 +62,8 @@ class OwnServer:
         """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if (code := self._process.poll()) is not None:
-                raise RuntimeError(
-                    f"Prefect's server ended with exit code {code}; log: {self._log}"
-                )
+            if (code := self._process.exit_code()) is not None:
+                raise RuntimeError(f"Prefect's server {how_it_ended(code)}; log: {self._log}")
             with suppress(URLError, TimeoutError, ConnectionError):
                 urlopen(f"{self.url}/health", timeout=5).close()
                 return
@@ -80,10 +77,7 @@ class OwnServer:
     def close(self) -> None:
         """End it."""
         self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_SECONDS)
-        self._process.kill()
-        self._process.wait()
+        self._process.close(_END_SECONDS)
 
 
 def _free_port() -> int:

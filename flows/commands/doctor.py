@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from ratchet.code_root import CODE_ROOT
 from ratchet.errors import InputError
 
 _PACKAGES = (
@@ -92,12 +93,11 @@ def _vllm() -> Finding:
 
 def _shadowed() -> list[Finding]:
     """Another distribution may own a package name of ours (OpenAI's `evals` does)."""
-    home = Path(__file__).resolve().parents[2]
     found = []
     for name in _OWN:
         spec = find_spec(name)
         origin = Path(spec.origin).resolve() if spec and spec.origin else None
-        if origin is None or home not in origin.parents:
+        if origin is None or CODE_ROOT not in origin.parents:
             found.append(
                 Finding(f"package {name}", str(origin), "shadowed: uninstall the other one")
             )

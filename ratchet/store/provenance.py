@@ -12,8 +12,9 @@ import subprocess
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
+
+from ratchet.code_root import CODE_ROOT
 
 _PACKAGES = (
     "ratchet",
@@ -57,13 +58,12 @@ def _version(package: str) -> str | None:
 
 def _commit() -> str | None:
     """The checkout's commit, `+changed` where tracked files differ; None outside a checkout."""
-    home = Path(__file__).resolve().parents[2]
-    if not (home / ".git").exists():
+    if not (CODE_ROOT / ".git").exists():
         return None
-    commit = _answer("git", "-C", str(home), "rev-parse", "HEAD")
+    commit = _answer("git", "-C", str(CODE_ROOT), "rev-parse", "HEAD")
     if commit is None:
         return None
-    changed = _answer("git", "-C", str(home), "status", "--porcelain", "--untracked-files=no")
+    changed = _answer("git", "-C", str(CODE_ROOT), "status", "--porcelain", "--untracked-files=no")
     return f"{commit}+changed" if changed else commit
 
 

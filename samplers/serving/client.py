@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +21,14 @@ from ratchet.generation.engine import (
 )
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import Policy
+from ratchet.processes.child import (
+    Program,
+    SocketChild,
+    child_environment,
+    how_it_ended,
+    indented,
+    killed_by,
+)
 from samplers.config import EngineConfig, VllmEngineConfig
 from samplers.serving.messages import (
     Add,
@@ -44,7 +47,6 @@ from samplers.serving.messages import (
 _TICK_SECONDS = 1.0
 _END_SECONDS = 20.0
 _LOG_LINES = 15
-_CODE = str(Path(__file__).resolve().parents[2])
 
 MessageT = TypeVar("MessageT", Loaded, Released)
 
@@ -66,9 +68,7 @@ def engine_environment(config: EngineConfig, first: bool) -> dict[str, str]:
     if isinstance(config, VllmEngineConfig) and config.tensor_parallel_size == 1:
         # we are a process of our own already; one more would cost a minute at each start
         ours["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    environment = {**ours, **os.environ}
-    paths = [_CODE, *filter(None, [environment.get("PYTHONPATH")])]
-    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    environment = child_environment(defaults=ours)
     if not first:
         environment.pop("RATCHET_CRASH_AT", None)
     return environment
@@ -78,37 +78,22 @@ class EngineProcess:
     """One running engine process and the socket to it."""
 
     def __init__(self, start: Start, log: Path, *, first: bool) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
         self._log = log
-        self._log_start = log.stat().st_size if log.exists() else 0
-        ours, theirs = socket.socketpair()
-        with theirs, log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "samplers.serving.server",
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                ],
-                pass_fds=[theirs.fileno()],
-                env=engine_environment(start.engine, first),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
         # An engine that hangs takes nothing off its socket, nor puts a whole message on it.
         self._timeout = start.engine.stall_timeout
-        limit = struct.pack("ll", int(self._timeout), 0)
-        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-            ours.setsockopt(socket.SOL_SOCKET, option, limit)
-        self._connection: Connection[ToEngine, FromEngine] = Connection(ours.detach())
+        program = Program(
+            module="samplers.serving.server",
+            arguments=(str(os.getpid()),),
+            environment=engine_environment(start.engine, first),
+            log=log,
+        )
+        self._child = SocketChild(program, self._timeout)
+        self._connection: Connection[ToEngine, FromEngine] = self._child.connection
         self.send(start)
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._child.pid
 
     def send(self, message: ToEngine) -> None:
         """Raises EngineDied if nobody is there to take it, or nobody does."""
@@ -145,7 +130,7 @@ class EngineProcess:
     def _wait(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while not self._connection.poll(_TICK_SECONDS):
-            if self._process.poll() is not None and not self._connection.poll(0):
+            if self._child.exit_code() is not None and not self._connection.poll(0):
                 raise self._died()
             if time.monotonic() > deadline:
                 raise self._stalled(timeout)
@@ -159,37 +144,24 @@ class EngineProcess:
         )
 
     def _died(self) -> EngineDied:
-        try:
-            code = self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            code = self._process.returncode
-        how = f"with exit code {code}"
-        if code < 0:
-            how = f"by {signal.Signals(-code).name}"
-            if code == -signal.SIGKILL:
-                how += " (the kernel does that when memory runs out)"
-        return EngineDied(f"the engine (pid {self.pid}) ended {how}\n{self._last_lines()}")
+        code = self._child.close(_END_SECONDS)
+        killer = killed_by(code)
+        how = f"ended by {killer}" if killer else how_it_ended(code)
+        if code == -signal.SIGKILL:
+            how += " (the kernel does that when memory runs out)"
+        return EngineDied(f"the engine (pid {self.pid}) {how}\n{self._last_lines()}")
 
     def _last_lines(self) -> str:
-        with self._log.open("rb") as stream:
-            stream.seek(self._log_start)
-            lines = stream.read().decode(errors="replace").splitlines()
-        tail = "\n".join(f"  {line}" for line in lines[-_LOG_LINES:])
+        tail = indented(self._child.last_lines(_LOG_LINES))
         return f"the last lines of its log {self._log}:\n{tail}" if tail else f"log: {self._log}"
 
     def close(self) -> None:
         """Have the process end by itself, or else kill it."""
-        self._connection.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_SECONDS)
-        self.kill()
+        self._child.close(_END_SECONDS)
 
     def kill(self) -> None:
         """End the process and all that it started, at once."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        self._child.kill()
 
 
 class EngineClient:

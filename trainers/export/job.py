@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ratchet.processes.child import Child, Program
 from ratchet.store.files import write_json
 
 _SHOWN = 2_000
@@ -31,7 +31,18 @@ def write_checkpoint(job: ExportJob, work: Path) -> None:
         RuntimeError: if it could not, with the process's last words.
     """
     write_json(work / "job.json", asdict(job))
-    command = [sys.executable, "-m", "trainers.export.worker", str(work / "job.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"the checkpoint could not be written:\n{done.stderr[-_SHOWN:]}")
+    program = Program(
+        module="trainers.export.worker",
+        arguments=(str(work / "job.json"), str(os.getpid())),
+        log=work / "export.log",
+        output="nowhere",
+        own_session=False,
+    )
+    process = Child(program)
+    try:
+        code = process.wait()
+    finally:
+        process.kill()
+    if code:
+        said = "\n".join(process.last_lines(_SHOWN))[-_SHOWN:]
+        raise RuntimeError(f"the checkpoint could not be written:\n{said}")

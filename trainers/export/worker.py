@@ -1,4 +1,4 @@
-"""The process that exports: `python -m trainers.export.worker JOB.json`.
+"""The process that exports: `python -m trainers.export.worker JOB.json PARENT`.
 
 Merges an adapter into its model where asked to, and writes safetensors in one precision, with the
 tokenizer's own files.
@@ -16,6 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from ratchet.policy import Policy
+from ratchet.processes.parent import end_with
 from ratchet.store.files import read_json
 from trainers.export.job import ExportJob
 from trainers.loop.checkpoints import add_tokenizer
@@ -55,4 +56,5 @@ def _follow_umask(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    end_with(int(sys.argv[2]))
     write(ExportJob(**read_json(Path(sys.argv[1]))))

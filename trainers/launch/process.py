@@ -11,18 +11,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from ratchet.errors import InputError
+from ratchet.processes.child import Child, Program, child_environment, how_it_ended, indented
 
 _TAIL_LINES = 20
+_LAUNCHER = "accelerate.commands.launch"
 _QUIET = {
     "ACCELERATE_DISABLE_RICH": "1",
     "DISABLE_TELEMETRY": "1",
@@ -116,48 +115,51 @@ class Launch:
     log: Path
     accelerate_config: Path | None = None
 
-    def command(self) -> list[str]:
+    def program(self) -> Program:
         """One process on one device; accelerate's launcher where there are several.
+
+        It stays in the terminal's session, and its workers end with the pipe that is its input.
+        """
+        several = self.devices.count > 1
+        return Program(
+            module=_LAUNCHER if several else self.module,
+            arguments=self._launched() if several else (),
+            environment=self.environment(),
+            log=self.log,
+            output="pipe",
+            own_session=False,
+        )
+
+    def _launched(self) -> tuple[str, ...]:
+        """The launcher's arguments.
 
         What is given here goes before what the config file says: it can't change the batch.
         """
-        worker = ["-m", self.module, str(self.job)]
-        if self.devices.count == 1:
-            return [sys.executable, "-m", self.module]
         file = self.accelerate_config
-        how = ["--multi_gpu"] if file is None else [f"--config_file={file.resolve()}"]
-        launcher = ["-m", "accelerate.commands.launch", *how, "--num_machines=1", "--gpu_ids=all"]
+        how = "--multi_gpu" if file is None else f"--config_file={file.resolve()}"
         options = [f"--num_processes={self.devices.count}", "--main_process_port=0"]
         settled = ["--mixed_precision=no", "--dynamo_backend=no"]
-        return [sys.executable, *launcher, *options, *settled, *worker]
+        worker = ["-m", self.module, str(self.job)]
+        return (how, "--num_machines=1", "--gpu_ids=all", *options, *settled, *worker)
 
     def environment(self) -> dict[str, str]:
         gpus = ",".join(self.devices.gpus)
-        return {**os.environ, **_QUIET, "CUDA_VISIBLE_DEVICES": gpus}
+        return child_environment({**_QUIET, "CUDA_VISIBLE_DEVICES": gpus})
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> Child:
         """The process, which waits for its job on standard input where it is the only one."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                self.command(),
-                env=self.environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
+        return Child(self.program())
 
-    def give_job(self, process: subprocess.Popen[bytes]) -> bool:
+    def give_job(self, process: Child) -> bool:
         """Tell a waiting process its job; whether it is there to take it."""
         if self.devices.count > 1:
             return True
-        assert process.stdin is not None
         try:
-            process.stdin.write(f"{self.job}\n".encode())
-            process.stdin.flush()
+            process.input.write(f"{self.job}\n".encode())
+            process.input.flush()
         except BrokenPipeError:
             return False
-        return process.poll() is None
+        return process.exit_code() is None
 
 
 class WarmWorker:
@@ -170,21 +172,21 @@ class WarmWorker:
     """
 
     def __init__(self) -> None:
-        self._waiting: tuple[str, Devices, subprocess.Popen[bytes]] | None = None
+        self._waiting: tuple[str, Devices, Child] | None = None
 
     def prepare(self, module: str, devices: Devices, log: Path) -> None:
         """Start a worker ahead, unless one waits already."""
         if self._waiting is None and devices.count == 1:
             self.keep(Launch(module, Path(), devices, log))
 
-    def keep(self, launch: Launch, process: subprocess.Popen[bytes] | None = None) -> None:
+    def keep(self, launch: Launch, process: Child | None = None) -> None:
         """Have a worker wait: `process`, or a new one."""
         self._waiting = (launch.module, launch.devices, process or launch.start())
 
-    def holds(self, process: subprocess.Popen[bytes]) -> bool:
+    def holds(self, process: Child) -> bool:
         return self._waiting is not None and self._waiting[2] is process
 
-    def take(self, launch: Launch) -> subprocess.Popen[bytes] | None:
+    def take(self, launch: Launch) -> Child | None:
         """The waiting worker, with its job given to it; None if none waits that is fit for it."""
         waiting, self._waiting = self._waiting, None
         if waiting is None:
@@ -192,13 +194,13 @@ class WarmWorker:
         module, devices, process = waiting
         if (module, devices) == (launch.module, launch.devices) and launch.give_job(process):
             return process
-        _end(process)
+        process.kill()
         return None
 
     def close(self) -> None:
         """End the worker that waits."""
         if self._waiting:
-            _end(self._waiting[2])
+            self._waiting[2].kill()
             self._waiting = None
 
 
@@ -233,18 +235,18 @@ def run_worker(launch: Launch, follow: Follow, warm: WarmWorker | None = None) -
         code = process.wait()
     finally:
         if not (warm and warm.holds(process)):
-            _end(process)
+            process.kill()
     if error:
-        _raise(error, launch.log)
+        _raise(error, process, launch.log)
     if code:
         raise TrainerDied(
-            f"the trainer {_how_it_ended(code)} without an error of its own; if it was killed for "
+            f"the trainer {how_it_ended(code)} without an error of its own; if it was killed for "
             "memory, lower trainer.device_batch_size or trainer.max_length"
-            f"\n{_tail(launch.log)}"
+            f"\n{_tail(process, launch.log)}"
         )
 
 
-def _start(launch: Launch, warm: WarmWorker | None) -> subprocess.Popen[bytes]:
+def _start(launch: Launch, warm: WarmWorker | None) -> Child:
     process = warm.take(launch) if warm else None
     if process is None:
         process = launch.start()
@@ -252,20 +254,9 @@ def _start(launch: Launch, warm: WarmWorker | None) -> subprocess.Popen[bytes]:
     return process
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    # The pipe's end stops workers below a launcher as well.
-    for pipe in (process.stdin, process.stdout):
-        if pipe:
-            with suppress(BrokenPipeError):
-                pipe.close()
-    process.kill()
-    process.wait()
-
-
-def _messages(process: subprocess.Popen[bytes], log: IO[bytes]) -> Iterator[Mapping[str, Any]]:
+def _messages(process: Child, log: IO[bytes]) -> Iterator[Mapping[str, Any]]:
     """The worker's messages; other lines, which a launcher may print, go to the log."""
-    assert process.stdout is not None
-    for line in process.stdout:
+    for line in process.output:
         if line.startswith(b'{"event"'):
             yield json.loads(line)
         else:
@@ -273,7 +264,7 @@ def _messages(process: subprocess.Popen[bytes], log: IO[bytes]) -> Iterator[Mapp
             log.flush()
 
 
-def _raise(error: Mapping[str, Any], log: Path) -> NoReturn:
+def _raise(error: Mapping[str, Any], process: Child, log: Path) -> NoReturn:
     message = str(error["message"])
     match error["kind"]:
         case "input":
@@ -281,15 +272,9 @@ def _raise(error: Mapping[str, Any], log: Path) -> NoReturn:
         case "diverged":
             raise TrainingDiverged(message)
         case _:
-            raise TrainerFailed(f"the trainer stopped: {message}\n{_tail(log)}")
+            raise TrainerFailed(f"the trainer stopped: {message}\n{_tail(process, log)}")
 
 
-def _how_it_ended(code: int) -> str:
-    if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"
-
-
-def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-    return "\n".join([f"the last lines of {log}:", *(f"  {line}" for line in lines)])
+def _tail(process: Child, log: Path) -> str:
+    tail = indented(process.last_lines(_TAIL_LINES))
+    return f"the last lines of {log}:\n{tail}" if tail else f"log: {log}"

@@ -9,18 +9,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from pathlib import Path
-from socket import socketpair
 from typing import IO, Literal
 
+from ratchet.processes.child import Program, SocketChild, child_environment
 from ratchet.verifier.rules import DEFAULT_RULES, AnswerRules
 
 START_SECONDS = 120.0
@@ -59,10 +56,8 @@ class Worker:
     def __init__(self, limits: WorkerLimits) -> None:
         self._limits = limits
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by kill()
-        ours, theirs = socketpair()
-        with theirs:
-            self._process = _start(theirs.fileno(), limits, self._log)
-        self._connection = Connection(ours.detach())
+        self._process = SocketChild(_program(limits, self._log))
+        self._connection = self._process.connection
         self._await_ready()
 
     def compare(self, question: bytes) -> Outcome:
@@ -86,24 +81,20 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        return not self._connection.closed and self._process.poll() is None
+        return not self._connection.closed and self._process.exit_code() is None
 
     def kill(self) -> None:
         """End the process now and wait for it; harmless where it has ended."""
         self._process.kill()
-        self._process.wait()
-        self._connection.close()
         self._log.close()
 
     def forget(self) -> None:
         """Close this process's end without touching the worker, which another process owns."""
-        self._connection.close()
+        self._process.forget()
         self._log.close()
-        self._process.returncode = 0
 
     def _outcome_of_death(self) -> Outcome:
-        self._process.wait()
-        code = self._process.returncode
+        code = self._process.wait()
         self.kill()
         if code == -signal.SIGPROF:
             return Outcome("timeout")
@@ -117,10 +108,8 @@ class Worker:
                 return
             seen = f"was not ready after {START_SECONDS:.0f} s"
         except (EOFError, OSError):
-            self._process.wait()
-            seen = f"ended with status {self._process.returncode}"
-        self._log.seek(0)
-        said = self._log.read().decode(errors="replace").strip().splitlines()[-1:]
+            seen = f"ended with status {self._process.wait()}"
+        said = self._process.last_lines(1)
         self.kill()
         raise RuntimeError(
             f"the answer worker {seen}: {' '.join(said) or 'it said nothing'}; "
@@ -128,18 +117,14 @@ class Worker:
         )
 
 
-def _start(descriptor: int, limits: WorkerLimits, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """The worker's process, in a session of its own so that Ctrl-C reaches only its parent."""
-    root = str(Path(__file__).resolve().parents[3])
-    settings = [str(descriptor), str(limits.seconds), str(limits.memory_bytes)]
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "ratchet.verifier.symbolic.worker", *settings],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=log,
-        pass_fds=[descriptor],
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)])},
+def _program(limits: WorkerLimits, log: IO[bytes]) -> Program:
+    return Program(
+        module="ratchet.verifier.symbolic.worker",
+        arguments=(str(limits.seconds), str(limits.memory_bytes)),
+        environment=child_environment(places=sys.path),
+        safe_path=True,
+        log=log,
+        output="nowhere",
     )
 
 

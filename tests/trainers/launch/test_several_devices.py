@@ -32,7 +32,7 @@ def four_gpus_and_deepspeed(monkeypatch):
 def launched(path):
     """What accelerate's launcher reads out of our command."""
     launch = Launch("trainers.worker_main", Path("/job.json"), FOUR, Path("/log"), path)
-    command = launch.command()
+    command = launch.program().command()
     at = command.index("accelerate.commands.launch") + 1
     arguments, _, _ = _validate_launch_command(launch_command_parser().parse_args(command[at:]))
     return arguments
@@ -72,8 +72,8 @@ def test_deepspeed_gets_its_settings_and_our_number_of_processes():
 
 def test_one_device_needs_no_launcher():
     launch = Launch("trainers.worker_main", Path("/j"), Devices(("0",)), Path("/l"), FSDP)
-    assert "accelerate.commands.launch" not in launch.command()
-    assert "accelerate.commands.launch" in replace(launch, devices=FOUR).command()
+    assert "accelerate.commands.launch" not in launch.program().command()
+    assert "accelerate.commands.launch" in replace(launch, devices=FOUR).program().command()
 
 
 @pytest.mark.parametrize("path", [FSDP, ZERO], ids=["fsdp", "deepspeed"])
