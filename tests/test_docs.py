@@ -35,7 +35,9 @@ PAGES = sorted([README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")
 PACKAGES = ("ratchet", "flows", "samplers", "filters", "trainers", "evals")
 FOLDERS = (*PACKAGES, "benchmarks", "configs", "docs", "models", "requirements", "tests")
 MOST_BYTES = 12_000
-COMING = {ROOT / "docs" / "config.md"}
+SETTINGS = ROOT / "docs" / "config.md"
+"""Made from the config classes, and held to them by a test of its own."""
+COMING = {SETTINGS}
 """Pages that another change brings; each leaves this set when it is there."""
 EXAMPLES = set().union(*(toy.files() for toy in TOYS))
 """Files that CONTRIBUTING.md has somebody make."""
@@ -64,7 +66,8 @@ def test_files_and_modules_that_are_named_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     files = [name for name in _FILE.findall(text) if not _there(ROOT / name)]
     assert files == []
-    assert [name for name in _DOTTED.findall(text) if not _is_known(name)] == []
+    if page != SETTINGS:  # where `filters.orm` is a table of a config
+        assert [name for name in _DOTTED.findall(text) if not _is_known(name)] == []
 
 
 def test_a_page_that_has_come_is_no_longer_awaited() -> None:
