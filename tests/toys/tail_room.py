@@ -1,0 +1,1 @@
+"""Tail training: rows are SFT's, the loss is on their ends alone."""
