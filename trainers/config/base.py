@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,6 +14,8 @@ from trainers.config.per_iteration import FIELD, fixed_keys, overridden
 from trainers.config.trl_arguments import DecidesTrl, TrlArgument, decided_arguments
 
 DEFAULT_EPOCHS = 2.0
+
+PointT = TypeVar("PointT")
 
 _OWNED_ARGS = {
     "data_seed": "the run's seed",
@@ -120,6 +122,10 @@ class TrainerBase(Config):
     def rows_per_step(self) -> int:
         """Rows that one optimizer step takes."""
         return self.batch_size
+
+    def starting_point(self, before: PointT, base: PointT) -> PointT:
+        """Of what was trained before and the base model's, what this training starts from."""
+        return base if self.start_from == "base" else before
 
     def at(self, iteration: int) -> Self:
         """The settings of an iteration, counted from 0; no schedule is left in them.
