@@ -246,7 +246,7 @@ def _shape_faults(trainers: Sequence[TrainerConfig]) -> Iterator[Fault]:
     for iteration in range(1 + max(len(trainer.per_iteration) for trainer in trainers)):
         for at, trainer in enumerate(trainers):
             settings = at_iteration(trainer, iteration)
-            before = None if settings.start_from == "base" else held
+            before = settings.starting_point(held, None)
             held = settings.lora
             if held and before and (held.rank, held.alpha) != (before.rank, before.alpha):
                 why = (

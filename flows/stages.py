@@ -108,7 +108,7 @@ def train(session: Session, training: Training, iteration: int, material: Materi
         warm=session.warm,
     )
     artifact = session.stage(key, train_stage, config, inputs)
-    start = train_stage.starting_policy(config, material.start, session.base)
+    start = config.starting_point(material.start, session.base)
     return train_stage.checkpoint_policy(artifact, start, iteration)
 
 

@@ -59,14 +59,9 @@ class TrainInputs:
     progress: Progress = silent
 
 
-def starting_policy(config: TrainerBase, start: Policy, base: Policy) -> Policy:
-    """The policy whose weights the training changes."""
-    return base if config.start_from == "base" else start
-
-
 def spec(config: TrainerConfig, inputs: TrainInputs) -> ArtifactSpec:
     """What decides the checkpoint's content."""
-    start = starting_policy(config, inputs.start, inputs.base)
+    start = config.starting_point(inputs.start, inputs.base)
     made_of = {"rows": inputs.rows.fingerprint, "start": start.fingerprint}
     if _asks_base(config):
         made_of["base"] = inputs.base.fingerprint
@@ -163,7 +158,7 @@ def _job(config: TrainerConfig, inputs: TrainInputs, out: Workspace, split: Batc
     work = (out.path / _WORK).resolve()
     return TrainJob(
         config=config.model_dump(mode="json"),
-        start=asdict(starting_policy(config, inputs.start, inputs.base)),
+        start=asdict(config.starting_point(inputs.start, inputs.base)),
         base=asdict(inputs.base),
         rows=[str(path.resolve()) for path in inputs.rows.part_files()],
         prompt_tokens=inputs.rows.manifest.metrics.get("prompt_tokens", {}),

@@ -55,7 +55,7 @@ def _trained(
         entry = entries.get(StepKey(iteration, "train", training.subject).step)
         if entry is None:
             continue
-        start = train_stage.starting_policy(training.trainer, candidate or incumbent, base)
+        start = training.trainer.starting_point(candidate or incumbent, base)
         candidate = train_stage.checkpoint_policy(artifact_of(run, entry), start, iteration)
     return candidate
 

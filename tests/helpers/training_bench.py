@@ -55,7 +55,7 @@ def _work_until_killed(job, point):
 def _run_until_killed(launch, follow, warm=None, *, point):
     """As `run_worker`, in a process forked from one that has its imports done and no threads."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"trainers.{kind}_training" for kind in ("sft", "dpo", "grpo")])
+    context.set_forkserver_preload([f"trainers.{kind}.training" for kind in ("sft", "dpo", "grpo")])
     process = context.Process(target=_work_until_killed, args=(launch.job, point))
     process.start()
     process.join()

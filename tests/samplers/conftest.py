@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,16 @@ from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import ModelConfig, Policy, base_policy
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
 from samplers.serving.client import EngineClient
-from tests.helpers import tiny_engines as tiny
+from tests.helpers.tiny_models import FOR_SAMPLING, save_adapter, save_model
 
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two full checkpoints of one shape, and an adapter for the first."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    one = tiny.save_model(folder / "one", seed=1)
-    two = tiny.save_model(folder / "two", seed=2)
-    return {"one": one, "two": two, "adapter": tiny.save_adapter(folder / "adapter", one)}
+    one = save_model(folder / "one", replace(FOR_SAMPLING, seed=1))
+    two = save_model(folder / "two", replace(FOR_SAMPLING, seed=2))
+    return {"one": one, "two": two, "adapter": save_adapter(folder / "adapter", one)}
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ What is compared are the tensors that reach the model, in `generate` and in the 
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +19,8 @@ from ratchet.records import DpoRow, GrpoRow, SftRow
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
 from samplers.engines.transformers import TransformersEngine
 from samplers.engines.vllm import VllmEngine
-from tests.helpers.tiny_models import CHATML, PLAIN, WITH_BOS, make_tokenizer, save_model
+from tests.helpers.tiny_models import TinyModel, save_model
+from tests.helpers.tiny_tokenizers import CHATML, PLAIN, WITH_BOS, bytes_tokenizer
 from tests.helpers.training_bench import Bench, make_row
 from trainers.config import DpoConfig, GrpoConfig, SftConfig
 from trainers.data.tokens import IGNORED, check_prompts
@@ -69,8 +71,9 @@ class World:
 @pytest.fixture(params=CASES)
 def world(request, tmp_path, monkeypatch):
     chat, prompt = CASES[request.param]
-    base = base_policy(ModelConfig(path=str(save_model(tmp_path / "model", chat=chat))))
-    tokenizer = make_tokenizer(chat)
+    tiny = TinyModel(tokenizer=partial(bytes_tokenizer, chat))
+    base = base_policy(ModelConfig(path=str(save_model(tmp_path / "model", tiny))))
+    tokenizer = bytes_tokenizer(chat)
     texts = [render_prompt(tokenizer, prompt, problem) for problem in PROBLEMS]
     return World(prompt, tokenizer, Bench(tmp_path, base, monkeypatch), monkeypatch, texts)
 
@@ -190,7 +193,7 @@ def test_grpo_samples_from_the_prompts_ids_and_learns_on_them(world):
 
 def test_rows_of_another_tokenizer_are_refused():
     row = make_row(prompt="user: 1+1\nassistant: ")
-    tokenizer = make_tokenizer()
+    tokenizer = bytes_tokenizer()
     tokens = len(prompt_token_ids(tokenizer, row.prompt))
     check_prompts(tokenizer, [row], {})
     check_prompts(tokenizer, [row], {"p0": tokens, "elsewhere": 1})

@@ -4,40 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
 from ratchet.config import Config, NotIdentity
 from ratchet.config_errors import Fault, find_faults, refuse
 from trainers.config.per_iteration import FIELD, fixed_keys, overridden
+from trainers.config.trl_arguments import DecidesTrl, TrlArgument, decided_arguments
 
 DEFAULT_EPOCHS = 2.0
 
+PointT = TypeVar("PointT")
+
 _OWNED_ARGS = {
-    "bf16": "dtype",
     "data_seed": "the run's seed",
-    "fp16": "dtype",
-    "gradient_accumulation_steps": "batch_size",
-    "gradient_checkpointing": "gradient_checkpointing",
-    "learning_rate": "learning_rate",
-    "lr_scheduler_type": "lr_scheduler",
-    "max_grad_norm": "max_grad_norm",
-    "max_length": "max_length",
-    "max_steps": "max_steps",
-    "num_train_epochs": "epochs",
-    "optim": "optimizer",
     "output_dir": "the store",
-    "per_device_train_batch_size": "device_batch_size",
-    "report_to": "report_to",
-    "save_steps": "save_steps",
-    "save_strategy": "save_steps",
     "seed": "the run's seed",
     "train_sampling_strategy": "group_by_length",
-    "use_liger_kernel": "liger",
+    # The name until transformers 5, which people still write.
     "warmup_ratio": "warmup_ratio",
-    "warmup_steps": "warmup_ratio",
-    "weight_decay": "weight_decay",
 }
 
 
@@ -55,7 +41,11 @@ class LoraConfig(Config):
 
 
 class TrainerBase(Config):
-    """What all kinds have; `OWNED_ARGS` says which setting decides an argument of TRL's."""
+    """What all kinds have.
+
+    A field's mark says which argument of TRL's it is or decides; `OWNED_ARGS` holds what no single
+    field of ours decides, and what needs a word more.
+    """
 
     OWNED_ARGS: ClassVar[Mapping[str, str]] = _OWNED_ARGS
 
@@ -64,48 +54,56 @@ class TrainerBase(Config):
     lora: LoraConfig | None = None
     """Left out, all weights are trained."""
 
-    learning_rate: float = Field(default=1e-5, gt=0)
-    lr_scheduler: str = "cosine"
+    learning_rate: Annotated[float, TrlArgument("learning_rate")] = Field(default=1e-5, gt=0)
+    lr_scheduler: Annotated[str, TrlArgument("lr_scheduler_type")] = "cosine"
     """A name that transformers knows: linear, cosine, constant, constant_with_warmup, …"""
-    warmup_ratio: float = Field(default=0.0, ge=0, lt=1)
+    warmup_ratio: Annotated[float, DecidesTrl("warmup_steps")] = Field(default=0.0, ge=0, lt=1)
     """Share of the steps in which the learning rate rises from 0."""
-    optimizer: str = "adamw_torch_fused"
+    optimizer: Annotated[str, TrlArgument("optim")] = "adamw_torch_fused"
     """A name that transformers knows."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    max_grad_norm: float = Field(default=1.0, ge=0)
+    weight_decay: Annotated[float, TrlArgument("weight_decay")] = Field(default=0.0, ge=0)
+    max_grad_norm: Annotated[float, TrlArgument("max_grad_norm")] = Field(default=1.0, ge=0)
     """0 clips nothing."""
 
-    batch_size: int = Field(default=32, ge=1, le=1_000_000)
+    batch_size: Annotated[int, DecidesTrl("gradient_accumulation_steps")] = Field(
+        default=32, ge=1, le=1_000_000
+    )
     """Rows per optimizer step, over all devices and accumulation steps together."""
-    device_batch_size: Annotated[int | None, NotIdentity()] = Field(default=None, ge=1)
+    device_batch_size: Annotated[
+        int | None, NotIdentity(), DecidesTrl("per_device_train_batch_size")
+    ] = Field(default=None, ge=1)
     """Rows that one device takes at once; left out, its whole share of the batch."""
     devices: Annotated[int | None, NotIdentity()] = Field(default=None, ge=1)
     """GPUs to train on; left out, all that are visible."""
     accelerate_config: Annotated[Path | None, NotIdentity()] = None
     """A config file of accelerate's for several GPUs, as those in configs/accelerate, which split
     the weights (FSDP, DeepSpeed). Left out, each GPU holds all of them; one GPU needs none."""
-    epochs: float | None = Field(default=None, gt=0)
+    epochs: Annotated[float | None, DecidesTrl("num_train_epochs")] = Field(default=None, gt=0)
     """Passes over the rows; 2 if `max_steps` is left out too."""
-    max_steps: int | None = Field(default=None, ge=1)
+    max_steps: Annotated[int | None, DecidesTrl("max_steps")] = Field(default=None, ge=1)
     """Optimizer steps, however many rows there are."""
 
-    max_length: int = Field(default=2048, ge=2, le=10_000_000)
+    max_length: Annotated[int, DecidesTrl("max_length")] = Field(default=2048, ge=2, le=10_000_000)
     """Tokens of prompt, completion and end token; a longer row is dropped and counted."""
     min_rows: int = Field(default=1, ge=1)
     """Fewer trainable rows than this are an error."""
-    gradient_checkpointing: Annotated[bool, NotIdentity()] = False
+    gradient_checkpointing: Annotated[
+        bool, NotIdentity(), TrlArgument("gradient_checkpointing")
+    ] = False
     """Less memory for about a third more time."""
-    liger: bool = False
+    liger: Annotated[bool, TrlArgument("use_liger_kernel")] = False
     """Liger's fused layers, which take less memory and time on a GPU; needs liger-kernel."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    dtype: Annotated[Literal["auto", "float32", "bfloat16"], DecidesTrl("bf16", "fp16")] = "auto"
     """What the model computes in; `auto` is bfloat16 on a GPU that has it, else float32. Weights
     that are trained are kept in float32 meanwhile."""
     save_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """What the checkpoint is written in; `auto` is what the model computed in."""
 
-    save_steps: Annotated[int | None, NotIdentity()] = Field(default=None, ge=1)
+    save_steps: Annotated[int | None, NotIdentity(), DecidesTrl("save_steps", "save_strategy")] = (
+        Field(default=None, ge=1)
+    )
     """Save the training's state every so many steps, so that a kill loses no more than those."""
-    report_to: Annotated[tuple[str, ...], NotIdentity()] = ()
+    report_to: Annotated[tuple[str, ...], NotIdentity(), DecidesTrl("report_to")] = ()
     """Trackers that transformers knows: tensorboard, wandb, trackio, … What those three write lies
     in the run's folder, below `logs/trackers`, unless their environment variables name another."""
     args: dict[str, Any] = {}
@@ -115,10 +113,19 @@ class TrainerBase(Config):
     """Settings that replace those above in iteration 0, 1, …; the last entry holds for all later
     iterations. `[{}, {learning_rate = 5e-6}]` trains the first iteration as configured."""
 
+    @classmethod
+    def owned_args(cls) -> dict[str, str]:
+        """Arguments of TRL's that `args` can't hold, and what decides each."""
+        return {**decided_arguments(cls), **cls.OWNED_ARGS}
+
     @property
     def rows_per_step(self) -> int:
         """Rows that one optimizer step takes."""
         return self.batch_size
+
+    def starting_point(self, before: PointT, base: PointT) -> PointT:
+        """Of what was trained before and the base model's, what this training starts from."""
+        return base if self.start_from == "base" else before
 
     def at(self, iteration: int) -> Self:
         """The settings of an iteration, counted from 0; no schedule is left in them.
@@ -136,7 +143,7 @@ class TrainerBase(Config):
     @field_validator("args")
     @classmethod
     def _args_are_free(cls, args: dict[str, Any]) -> dict[str, Any]:
-        owned = cls.OWNED_ARGS
+        owned = cls.owned_args()
         taken = [f"args.{name} is decided by {owned[name]}" for name in args if name in owned]
         if taken:
             raise ValueError("; ".join(taken))

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from trainers.config.base import TrainerBase
 from trainers.config.rows import RowsConfig
+from trainers.config.trl_arguments import DecidesTrl
 
 _OWN_LOSS = "the trainer itself: its loss is beta, dpo_weight, nll_weight and length_normalised"
 _DPO_OWNED = {
-    "beta": "beta",
     "disable_dropout": "lora.dropout",
     "f_alpha_divergence_coef": _OWN_LOSS,
     "f_divergence_type": _OWN_LOSS,
-    "label_smoothing": "label_smoothing",
     "ld_alpha": _OWN_LOSS,
     "loss_type": _OWN_LOSS,
     "loss_weights": _OWN_LOSS,
     "padding_free": "the trainer itself: rows are padded, in batches of like length",
-    "precompute_ref_log_probs": "reference",
-    "sync_ref_model": "reference",
     "truncation_mode": "max_length: a longer pair is dropped",
     "use_weighting": _OWN_LOSS,
 }
@@ -51,10 +48,12 @@ class DpoConfig(RowsConfig):
     """Tokens of prompt, one completion and end token; a pair with a longer side is dropped and
     counted."""
 
-    reference: Literal["start", "base"] = "start"
+    reference: Annotated[
+        Literal["start", "base"], DecidesTrl("precompute_ref_log_probs", "sync_ref_model")
+    ] = "start"
     """The policy that p_ref is of: `start` is the one that this stage starts from (the incumbent,
     or what the stage before it in the same iteration made), `base` the base model."""
-    beta: float = Field(default=0.1, gt=0)
+    beta: Annotated[float, DecidesTrl("beta")] = Field(default=0.1, gt=0)
     """How hard p is held to p_ref; with `length_normalised`, values about 2 to 10 are usual."""
     dpo_weight: float = Field(default=1.0, ge=0)
     nll_weight: float = Field(default=1.0, ge=0)
@@ -62,7 +61,9 @@ class DpoConfig(RowsConfig):
     length_normalised: bool = False
     """Divide each r by its completion's number of tokens, end token included (as Tülu 3 does,
     https://arxiv.org/abs/2411.15124), so that long completions weigh no more than short ones."""
-    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    label_smoothing: Annotated[float, DecidesTrl("label_smoothing")] = Field(
+        default=0.0, ge=0, lt=0.5
+    )
     """Share of the pairs taken to be the wrong way round (https://arxiv.org/abs/2403.00409)."""
 
     @model_validator(mode="after")

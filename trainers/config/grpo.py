@@ -10,24 +10,11 @@ from pydantic import Field, model_validator
 from ratchet.config import AddedLater
 from trainers.config.base import TrainerBase
 from trainers.config.rewards import RESERVED, CorrectReward, RewardConfig
+from trainers.config.trl_arguments import DecidesTrl, TrlArgument
 
-_VLLM = "generation"
 _GRPO_OWNED = {
-    "beta": "beta",
-    "generation_batch_size": "batch_size",
-    "loss_type": "loss",
-    "max_completion_length": "max_tokens",
-    "multi_objective_aggregation": "rewards",
-    "num_generations": "group_size",
     "num_iterations": "the trainer itself: every step samples anew",
-    "reward_weights": "rewards",
-    "scale_rewards": "scale_rewards",
     "shuffle_dataset": "the run's seed",
-    "steps_per_generation": "batch_size",
-    "sync_ref_model": "reference",
-    "temperature": "temperature",
-    "use_vllm": _VLLM,
-    "vllm_mode": _VLLM,
 }
 
 
@@ -42,32 +29,45 @@ class GrpoConfig(TrainerBase):
 
     kind: Literal["grpo"] = "grpo"
     learning_rate: float = Field(default=1e-6, gt=0)
-    batch_size: int = Field(default=64, ge=2, le=1_000_000)
+    batch_size: Annotated[int, DecidesTrl("generation_batch_size", "steps_per_generation")] = Field(
+        default=64, ge=2, le=1_000_000
+    )
     """Completions per optimizer step, over all devices and accumulation steps together."""
-    group_size: int = Field(default=8, ge=2, le=100_000)
+    group_size: Annotated[int, TrlArgument("num_generations")] = Field(default=8, ge=2, le=100_000)
     """Completions of one problem; `batch_size` / `group_size` problems make up a step."""
-    max_tokens: int = Field(default=512, ge=1, le=10_000_000)
+    max_tokens: Annotated[int, TrlArgument("max_completion_length")] = Field(
+        default=512, ge=1, le=10_000_000
+    )
     """Tokens of a completion, after which it is cut."""
     max_length: int = Field(default=2048, ge=2)
     """Tokens of a prompt and `max_tokens`; a problem with a longer prompt is dropped and
     counted."""
-    temperature: float = Field(default=1.0, gt=0, le=100)
-    generation: Literal["transformers", "vllm_colocate", "vllm_server"] = "transformers"
+    temperature: Annotated[float, TrlArgument("temperature")] = Field(default=1.0, gt=0, le=100)
+    generation: Annotated[
+        Literal["transformers", "vllm_colocate", "vllm_server"],
+        DecidesTrl("use_vllm", "vllm_mode"),
+    ] = "transformers"
     """What samples. vLLM needs a GPU: in the trainer's process, or as a server of TRL's
     (`trl vllm-serve`, found by `args.vllm_server_base_url`)."""
-    rewards: tuple[RewardConfig, ...] = Field(default=(CorrectReward(),), min_length=1)
-    loss: Literal["grpo", "dapo", "dr_grpo"] = "dapo"
+    rewards: Annotated[
+        tuple[RewardConfig, ...], DecidesTrl("multi_objective_aggregation", "reward_weights")
+    ] = Field(default=(CorrectReward(),), min_length=1)
+    loss: Annotated[Literal["grpo", "dapo", "dr_grpo"], TrlArgument("loss_type")] = "dapo"
     """How tokens are averaged: `grpo` per completion, `dapo` over the batch's tokens
     (https://arxiv.org/abs/2503.14476), `dr_grpo` by `max_tokens`
     (https://arxiv.org/abs/2503.20783)."""
-    scale_rewards: Literal["group", "batch", "none"] = "group"
+    scale_rewards: Annotated[Literal["group", "batch", "none"], TrlArgument("scale_rewards")] = (
+        "group"
+    )
     """What the advantages are divided by: the standard deviation of the group's rewards or of the
     whole batch's, or nothing."""
-    beta: Annotated[float, AddedLater()] = Field(default=0.0, ge=0)
+    beta: Annotated[float, AddedLater(), DecidesTrl("beta")] = Field(default=0.0, ge=0)
     """Weight of the KL term, which holds the policy to the reference: per token the estimate
     exp(d) - d - 1 with d = log p_ref - log p, never negative and right on average. 0 has no
     reference in memory; DeepSeekMath uses 0.04."""
-    reference: Annotated[Literal["start", "base"], AddedLater()] = "start"
+    reference: Annotated[Literal["start", "base"], AddedLater(), DecidesTrl("sync_ref_model")] = (
+        "start"
+    )
     """The policy that p_ref is of, where `beta` is not 0: `start` is the one that this stage starts
     from, `base` the base model."""
 

@@ -57,12 +57,6 @@ def build_trainer(config: DpoConfig, job: TrainJob, reports: Reporting) -> Plann
     policy = Policy(**job.start)
     tokenizer = load_tokenizer(policy)
     plan = plan_rows(config, job, tokenizer, DpoRow, encode_pairs)
-    own = {
-        "max_length": None,
-        # The reference is computed with dropout off; an adapter's own is the only one asked for.
-        "disable_dropout": not (config.lora and config.lora.dropout),
-        "precompute_ref_log_probs": True,
-    }
     return PlannedDpoTrainer(
         plan,
         reports,
@@ -70,12 +64,22 @@ def build_trainer(config: DpoConfig, job: TrainJob, reports: Reporting) -> Plann
         config=config,
         reference=Reference.of(config, policy, Policy(**job.base)),
         model=load_model(policy, config),
-        args=trl_settings(TrlConfig, config, plan, job, own),
+        args=trl_settings(TrlConfig, config, plan, job, own_arguments(config)),
         train_dataset=_dataset(plan.examples),
         eval_dataset=_dataset(plan.held_out) if plan.held_out else None,
         processing_class=tokenizer,
         peft_config=peft_config(policy, config),
     )
+
+
+def own_arguments(config: DpoConfig) -> dict[str, Any]:
+    """What TRL is told for DPO alone."""
+    return {
+        "max_length": None,
+        # The reference is computed with dropout off; an adapter's own is the only one asked for.
+        "disable_dropout": not (config.lora and config.lora.dropout),
+        "precompute_ref_log_probs": True,
+    }
 
 
 def _dataset(pairs: Sequence[Pair]) -> Dataset:

@@ -69,14 +69,15 @@ def build_trainer(
         model=load_model(policy, config),
         # TRL wants functions; ours are asked by `_calculate_rewards`, all in one place.
         reward_funcs=[_named(name) for name in scorer.weights],
-        args=trl_settings(TrlConfig, config, plan, job, _own_settings(config, scorer)),
+        args=trl_settings(TrlConfig, config, plan, job, own_arguments(config, scorer)),
         train_dataset=Dataset.from_list([asdict(task.row) for task in plan.examples]),
         processing_class=tokenizer,
         peft_config=peft_config(policy, config),
     )
 
 
-def _own_settings(config: GrpoConfig, scorer: Scorer) -> dict[str, Any]:
+def own_arguments(config: GrpoConfig, scorer: Scorer) -> dict[str, Any]:
+    """What TRL is told for GRPO alone."""
     with_transformers = config.generation == "transformers"
     return {
         # Lost weights then reach the loss, which stops the training and names the step; sampling
@@ -84,12 +85,7 @@ def _own_settings(config: GrpoConfig, scorer: Scorer) -> dict[str, Any]:
         "generation_kwargs": {"remove_invalid_values": True} if with_transformers else None,
         # For TRL to copy an adapter that is gone on with; a reference of all weights is ours.
         "beta": config.beta if config.lora else 0.0,
-        "loss_type": config.loss,
-        "max_completion_length": config.max_tokens,
-        "num_generations": config.group_size,
         "reward_weights": list(scorer.weights.values()),
-        "scale_rewards": config.scale_rewards,
-        "temperature": config.temperature,
         "use_vllm": not with_transformers,
         "vllm_mode": "server" if config.generation == "vllm_server" else "colocate",
     }

@@ -19,6 +19,7 @@ from ratchet.store.crash_points import crash_point
 from ratchet.store.files import write_json
 from trainers.config.base import TrainerBase
 from trainers.config.rows import RowsConfig
+from trainers.config.trl_arguments import given_arguments
 from trainers.data.held_out import SplitRowT, split_rows
 from trainers.data.plan import Plan, Trainable, make_plan
 from trainers.data.tokens import check_prompts
@@ -116,18 +117,21 @@ def trl_settings(
     job: TrainJob,
     own: Mapping[str, Any],
 ) -> SettingsT:
-    """Our settings in TRL's words: what all kinds have, the kind's own, and the user's `args`.
+    """Our settings in TRL's words: those that are arguments of its own (`TrlArgument`), what all
+    kinds work out, what the kind does (`own`), and the user's `args`.
 
     Raises:
         InputError: if TRL or transformers refuse them.
     """
     try:
-        return of(**{**_shared(config, plan, job), **own, **config.args})
+        return of(
+            **{**given_arguments(config), **_worked_out(config, plan, job), **own, **config.args}
+        )
     except (TypeError, ValueError) as error:
         raise InputError(f"the settings under trainer can't be used by TRL: {error}") from None
 
 
-def _shared(config: TrainerBase, plan: Plan[Any], job: TrainJob) -> dict[str, Any]:
+def _worked_out(config: TrainerBase, plan: Plan[Any], job: TrainJob) -> dict[str, Any]:
     trackers = list(config.report_to)
     stopping = config.early_stopping if isinstance(config, RowsConfig) else None
     return {
@@ -136,18 +140,11 @@ def _shared(config: TrainerBase, plan: Plan[Any], job: TrainJob) -> dict[str, An
         "per_device_eval_batch_size": plan.split.device_batch_size,
         "gradient_accumulation_steps": plan.split.accumulation_steps,
         "max_steps": plan.steps,
-        "learning_rate": config.learning_rate,
-        "lr_scheduler_type": config.lr_scheduler,
         "warmup_steps": math.ceil(config.warmup_ratio * plan.steps),
-        "optim": config.optimizer,
-        "weight_decay": config.weight_decay,
-        "max_grad_norm": config.max_grad_norm,
         "seed": job.seed,
         "bf16": compute_dtype(config) == torch.bfloat16,
         # transformers takes bfloat16 on a CPU only where it is told that this is what is meant.
         **({} if holds_device() else {"use_cpu": True}),
-        "gradient_checkpointing": config.gradient_checkpointing,
-        "use_liger_kernel": config.liger,
         "report_to": trackers or "none",
         "run_name": job.name,
         "logging_strategy": "steps" if trackers else "no",

@@ -34,12 +34,6 @@ def train(config: SftConfig, job: TrainJob, reports: Reporting) -> None:
     make_repeatable(job.seed)
     tokenizer = load_tokenizer(policy)
     plan = plan_rows(config, job, tokenizer, SftRow, encode_rows)
-    own = {
-        "max_length": None,
-        "dataset_kwargs": {"skip_prepare_dataset": True},
-        "neftune_noise_alpha": config.neftune_noise_alpha,
-        "padding_free": config.padding_free,
-    }
     weighted = is_weighted([*plan.examples, *plan.held_out])
     trainer = PlannedSftTrainer(
         plan,
@@ -47,13 +41,18 @@ def train(config: SftConfig, job: TrainJob, reports: Reporting) -> None:
         stopping=config.early_stopping,
         weighted=weighted,
         model=load_model(policy, config),
-        args=trl_settings(TrlConfig, config, plan, job, own),
+        args=trl_settings(TrlConfig, config, plan, job, own_arguments()),
         train_dataset=_dataset(plan.examples, weighted),
         eval_dataset=_dataset(plan.held_out, weighted) if plan.held_out else None,
         processing_class=tokenizer,
         peft_config=peft_config(policy, config),
     )
     train_and_save(trainer, policy, config, job)
+
+
+def own_arguments() -> dict[str, Any]:
+    """What TRL is told for SFT alone: the rows come cut and tokenized."""
+    return {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
 
 
 def is_weighted(examples: Iterable[EncodedRow]) -> bool:

@@ -33,6 +33,7 @@ from ratchet.config import parse_config
 from ratchet.errors import InputError
 from tests.helpers.judged import CONTEXT, make_group, make_problem
 from tests.helpers.places import ROOT, SHARED_DATA
+from tests.helpers.tiny_models import FOR_EMBEDDING, save_model
 
 LONG = "First Tom counts the red pens and then he counts the blue pens, which makes 3 + 4 = 7 pens"
 
@@ -318,30 +319,7 @@ def test_vectors_keep_the_first_and_name_the_nearest() -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of random weights and a vocabulary of ten words."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("bert")
-    vocabulary = {word: at for at, word in enumerate(["[PAD]", "[UNK]", *"abcdefgh"])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]"
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=16,
-        initializer_range=1.0,
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
+    return save_model(tmp_path_factory.mktemp("bert"), FOR_EMBEDDING)
 
 
 def test_an_embedding_model_is_known_by_its_content_wherever_it_lies(

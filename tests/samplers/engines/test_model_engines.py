@@ -15,7 +15,7 @@ from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_pr
 from ratchet.policy import Policy
 from samplers.config import TransformersEngineConfig, VllmEngineConfig
 from samplers.serving.client import EngineClient
-from tests.helpers import tiny_engines as tiny
+from tests.helpers.tiny_models import FOR_SAMPLING
 from trainers.export.job import ExportJob, write_checkpoint
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=24, seed=0)
@@ -133,7 +133,7 @@ def test_a_checkpoints_own_sampling_settings_have_no_part(
 ) -> None:
     """The tiny models' generation_config.json holds them; greedy answers are held to it above."""
     own = json.loads((checkpoints["one"] / "generation_config.json").read_text())
-    assert tiny.OWN_SETTINGS.items() <= own.items(), "the checkpoint no longer has any"
+    assert FOR_SAMPLING.generation.items() <= own.items(), "the checkpoint no longer has any"
     sampling = replace(SAMPLED, temperature=2.0, max_tokens=1)
     group = one_group(client, policies["one"], sampling, ask("p", PROBLEMS[1], 1000))
     drawn = Counter(output.completion for output in group.outputs)
@@ -148,7 +148,7 @@ def test_a_completion_ends_at_each_end_token_that_the_checkpoint_or_its_tokenize
     sampling = replace(SAMPLED, max_tokens=100)
     group = one_group(client, policies["one"], sampling, ask("p", "1 + 1", 64))
     assert {output.finish_reason for output in group.outputs} == {"stop", "length"}
-    assert not any(tiny.ALSO_ENDS in output.completion for output in group.outputs)
+    assert not any(FOR_SAMPLING.also_ends in output.completion for output in group.outputs)
     stopped = [output for output in group.outputs if output.finish_reason == "stop"]
     # One token is one character, and the end token is counted but no part of the text.
     assert all(output.num_tokens >= len(output.completion) + 1 for output in stopped)
@@ -206,9 +206,9 @@ def test_a_completion_ends_at_the_end_of_the_context(
     assert {output.finish_reason for output in group.outputs} == {"stop", "length"}
     for output in group.outputs:
         used = group.num_prompt_tokens + output.num_tokens
-        assert used <= tiny.CONTEXT
+        assert used <= FOR_SAMPLING.context
         # The last token that there is room for may be an end token.
-        assert output.finish_reason == "stop" or used == tiny.CONTEXT
+        assert output.finish_reason == "stop" or used == FOR_SAMPLING.context
 
 
 def test_a_stop_text_ends_a_completion_and_is_no_part_of_it(

@@ -15,7 +15,8 @@ from ratchet.generation.prompts import prompt_token_ids
 from ratchet.policy import ModelConfig, base_policy
 from ratchet.records import DpoRow
 from ratchet.store.artifacts import Store
-from tests.helpers.tiny_models import make_tokenizer, save_model
+from tests.helpers.tiny_models import TinyModel, save_model
+from tests.helpers.tiny_tokenizers import bytes_tokenizer
 from tests.helpers.training_bench import assert_same, make_rows, weights_of
 from trainers import stage
 from trainers.config import DpoConfig, LoraConfig, SftConfig
@@ -53,7 +54,7 @@ def make_config(**settings):
 @pytest.fixture(scope="session")
 def other(tmp_path_factory):
     """A full checkpoint that is not the base model, of much larger weights."""
-    folder = save_model(tmp_path_factory.mktemp("other"), seed=1, spread=0.2)
+    folder = save_model(tmp_path_factory.mktemp("other"), TinyModel(seed=1, spread=0.2))
     return base_policy(ModelConfig(path=str(folder)))
 
 
@@ -84,7 +85,7 @@ def load(policy):
 @torch.no_grad()
 def logp(policy, prompt, completion):
     """(sum of log-probabilities of completion and end token, their number), without padding."""
-    tokenizer = make_tokenizer()
+    tokenizer = bytes_tokenizer()
     head = prompt_token_ids(tokenizer, prompt)
     tail = [*prompt_token_ids(tokenizer, completion), tokenizer.eos_token_id]
     logits = load(policy)(torch.tensor([head + tail])).logits[0]
@@ -204,7 +205,7 @@ def test_identity_follows_the_reference(bench, tiny, other):
 
 
 def test_prompt_ids_are_those_of_the_sampler_and_sides_end_with_the_end_token():
-    tokenizer = make_tokenizer()
+    tokenizer = bytes_tokenizer()
     pair = encode_pair(tokenizer, make_pair(prompt="ab", chosen="xy", rejected="z"))
     assert pair.prompt_ids == prompt_token_ids(tokenizer, "ab")
     assert tokenizer.decode(pair.chosen_ids) == "xy<end>"
@@ -214,7 +215,7 @@ def test_prompt_ids_are_those_of_the_sampler_and_sides_end_with_the_end_token():
 
 @pytest.mark.parametrize("side", ["chosen", "rejected"])
 def test_a_side_that_was_cut_has_no_end_token(side):
-    tokenizer = make_tokenizer()
+    tokenizer = bytes_tokenizer()
     row = replace(make_pair(chosen="xy", rejected="z"), **{f"{side}_finish_reason": "length"})
     pair = encode_pair(tokenizer, row)
     ended = {"chosen": "xy<end>", "rejected": "z<end>"}
@@ -226,7 +227,7 @@ def test_a_side_that_was_cut_has_no_end_token(side):
 @pytest.mark.parametrize("longer", ["chosen", "rejected"])
 def test_a_pair_with_a_too_long_side_is_dropped_whole_and_counted(longer):
     pairs = [make_pair(0, "ab", "x", "y"), make_pair(1, "ab", **{longer: "z" * 10})]
-    kept, too_long = encode_pairs(make_tokenizer(), pairs, max_length=4)
+    kept, too_long = encode_pairs(bytes_tokenizer(), pairs, max_length=4)
     assert [pair.name for pair in kept] == ["p0/1>0"]
     assert too_long == 1
 

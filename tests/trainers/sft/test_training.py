@@ -21,7 +21,7 @@ from ratchet.generation.prompts import PromptConfig, prompt_token_ids, render_pr
 from ratchet.store.artifacts import Store
 from ratchet.store.files import read_json
 from tests.helpers.places import ROOT
-from tests.helpers.tiny_models import TEMPLATE, make_tokenizer
+from tests.helpers.tiny_tokenizers import TEMPLATE, bytes_tokenizer
 from tests.helpers.training_bench import assert_same, make_row, make_rows, weights_of
 from trainers import stage
 from trainers.config import LoraConfig, SftConfig, parse_trainer
@@ -61,7 +61,7 @@ def sft(bench):
 
 
 def test_loss_is_on_the_completion_and_its_end_token_only():
-    tokenizer = make_tokenizer()
+    tokenizer = bytes_tokenizer()
     example = encode_row(tokenizer, make_row(prompt="ab", completion="xyz"))
     learned = [tokenizer.convert_tokens_to_ids(token) for token in ["x", "y", "z", "<end>"]]
     assert example.labels == [IGNORED, IGNORED, *learned]
@@ -69,13 +69,13 @@ def test_loss_is_on_the_completion_and_its_end_token_only():
 
 
 def test_no_end_token_is_learned_of_a_completion_that_was_cut():
-    tokenizer = make_tokenizer()
+    tokenizer = bytes_tokenizer()
     row = replace(make_row(prompt="ab", completion="xyz"), finish_reason="length")
     assert encode_row(tokenizer, row).labels[2:] == tokenizer.convert_tokens_to_ids(list("xyz"))
 
 
 def test_prompt_ids_are_those_of_the_sampler():
-    tokenizer = make_tokenizer()
+    tokenizer = bytes_tokenizer()
     prompt = render_prompt(tokenizer, PromptConfig(), "2+2?")
     ids = prompt_token_ids(tokenizer, prompt)
     assert encode_row(tokenizer, make_row(prompt=prompt)).input_ids[: len(ids)] == ids
@@ -83,13 +83,13 @@ def test_prompt_ids_are_those_of_the_sampler():
 
 def test_too_long_rows_are_dropped_whole_and_counted():
     rows = [make_row(0, "ab", "x"), make_row(1, "ab", "x" * 10)]
-    kept, too_long = encode_rows(make_tokenizer(), rows, max_length=4)
+    kept, too_long = encode_rows(bytes_tokenizer(), rows, max_length=4)
     assert [len(example) for example in kept] == [4]
     assert too_long == 1
 
 
 def test_a_tokenizer_without_an_end_token_is_refused():
-    tokenizer = make_tokenizer()
+    tokenizer = bytes_tokenizer()
     tokenizer.eos_token = None
     with pytest.raises(InputError, match="no eos_token"):
         encode_rows(tokenizer, make_rows(), max_length=64)
