@@ -42,6 +42,7 @@ class GrpoConfig(TrainerBase):
 
     kind: Literal["grpo"] = "grpo"
     learning_rate: float = Field(default=1e-6, gt=0)
+    """The highest learning rate; `lr_scheduler` lowers it from there."""
     batch_size: int = Field(default=64, ge=2, le=1_000_000)
     """Completions per optimizer step, over all devices and accumulation steps together."""
     group_size: int = Field(default=8, ge=2, le=100_000)
@@ -52,10 +53,12 @@ class GrpoConfig(TrainerBase):
     """Tokens of a prompt and `max_tokens`; a problem with a longer prompt is dropped and
     counted."""
     temperature: float = Field(default=1.0, gt=0, le=100)
+    """Of the completions that it samples."""
     generation: Literal["transformers", "vllm_colocate", "vllm_server"] = "transformers"
     """What samples. vLLM needs a GPU: in the trainer's process, or as a server of TRL's
     (`trl vllm-serve`, found by `args.vllm_server_base_url`)."""
     rewards: tuple[RewardConfig, ...] = Field(default=(CorrectReward(),), min_length=1)
+    """What a completion is rewarded for; the reward is their weighted sum."""
     loss: Literal["grpo", "dapo", "dr_grpo"] = "dapo"
     """How tokens are averaged: `grpo` per completion, `dapo` over the batch's tokens
     (https://arxiv.org/abs/2503.14476), `dr_grpo` by `max_tokens`
