@@ -98,9 +98,9 @@ class Training:
 class RunConfig(Config):
     """Everything that a run is made from."""
 
-    name: Annotated[str, AfterValidator(_run_name)]
+    name: Annotated[str, NotIdentity(), AfterValidator(_run_name)]
     """The run's name when none is given on the command line."""
-    description: str = ""
+    description: Annotated[str, NotIdentity()] = ""
     """A note for people; nothing depends on it."""
     seed: int = 0
     """Seeds everything that is drawn; another seed shares no sampled artifact with this one."""

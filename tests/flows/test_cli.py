@@ -35,11 +35,13 @@ def test_help_answers_in_under_a_second() -> None:
 @pytest.mark.parametrize(
     "module",
     [
+        "commands.config",
         "commands.export",
         "commands.plan",
         "commands.rescore",
         "commands.why",
         "preflight",
+        "reference.pages",
         "reports.run_report",
     ],
 )
