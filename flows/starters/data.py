@@ -9,7 +9,7 @@ from pathlib import Path
 from ratchet.config_errors import listed
 from ratchet.errors import InputError
 from ratchet.problems.config import Columns, FileSource
-from ratchet.problems.load import load_problems
+from ratchet.problems.load import LoadedProblems, load_problems
 from ratchet.problems.readers import FILE_COLUMN, RawRow, read_rows
 from ratchet.problems.reference_check import MAX_WORDS, check_gold, gold_metrics
 from ratchet.records import Problem
@@ -24,6 +24,7 @@ SOLUTION_NAMES = ("solution", "rationale", "explanation", "reasoning")
 
 LEAST_PROBLEMS = 100
 """Fewer leave a dev set on which the gate could hardly tell a better checkpoint from luck."""
+_BETTER = "name the column of short final answers by --answer COLUMN"
 _MOST_HELD_OUT = 1000
 _LOOKED_AT = 200
 """Rows that are looked into."""
@@ -57,7 +58,7 @@ def look_at(path: Path, problem: str | None = None, answer: str | None = None) -
         InputError: if it can't be read, its columns can't be told, or it holds too few problems.
     """
     columns = find_columns(read_rows(path), str(path), problem, answer)
-    loaded = load_problems(FileSource(path=str(path), columns=columns))
+    loaded = _loaded(path, columns)
     cuts = cut(len(loaded.problems), str(path))
     notes = [
         f"{path}: {_told(columns)}",
@@ -69,6 +70,13 @@ def look_at(path: Path, problem: str | None = None, answer: str | None = None) -
     if cuts.dev < _FEW_ON_DEV:
         notes.append(f"with {cuts.dev} problems on dev the gate sees large gains only")
     return OwnData(path, columns, cuts, (*notes, *_ungraded(loaded.problems[:_LOOKED_AT])))
+
+
+def _loaded(path: Path, columns: Columns) -> LoadedProblems:
+    try:
+        return load_problems(FileSource(path=str(path), columns=columns))
+    except InputError as error:
+        raise InputError(f"{path}: {_told(columns)}; {error}; {_BETTER}") from None
 
 
 def find_columns(
@@ -150,7 +158,7 @@ def _ungraded(problems: Sequence[Problem]) -> list[str]:
     if not kept:
         raise InputError(
             f"none of the first {len(problems)} answers can be graded: {reasons}; for example "
-            f"{aside[0].seen!r}; name the column of short final answers by --answer COLUMN"
+            f"{aside[0].seen!r}; {_BETTER}"
         )
     if len(aside) <= _MANY_UNGRADED * len(problems):
         return []
