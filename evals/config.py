@@ -14,6 +14,7 @@ class EvalConfig(DecodingConfig):
     """How a checkpoint is evaluated: one greedy completion, or `group_size` sampled ones."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    """Of the intervals around each figure in reports."""
 
 
 class GateConfig(Config):
@@ -22,6 +23,7 @@ class GateConfig(Config):
     test: Literal["auto", "mcnemar", "bootstrap"] = "auto"
     """`auto`: exact McNemar for one completion per problem, else paired bootstrap."""
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
+    """Largest chance that a candidate which is no better is promoted: the test's level."""
     max_unscored: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
     """Largest share of either side's completions without a verdict before no decision is made, on
     dev and on each guard. Those within it count against the candidate."""
@@ -36,3 +38,4 @@ class GuardConfig(Config):
     margin: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.02
     """Largest tolerated loss in accuracy, as a share (0.02 is two points)."""
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
+    """Largest chance that a loss of `margin` or more is let pass: the test's level."""

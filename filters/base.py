@@ -35,6 +35,7 @@ class FilterBase(Config):
     name: FilterName | None = None
     """The name that verdicts carry; left out, the kind. Two filters of one kind need two names."""
     mode: Mode = "require"
+    """`require`: what it rejects can't be selected; `mark`: its verdict is only recorded."""
     max_error_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     """Share of completions that the filter may raise on; beyond it the stage stops."""
 

@@ -16,6 +16,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from flows.commands.config import config as show_settings
+from flows.commands.init import init
 from flows.commands.verify import verify
 from ratchet.errors import InputError
 from ratchet.visible import json_text, visible
@@ -341,6 +343,8 @@ def doctor(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
 
 
 app.command()(verify)
+app.command("config")(show_settings)
+app.command()(init)
 
 
 def _tell(text: str) -> None:

@@ -30,8 +30,11 @@ class ProblemSets(Config):
     """Three disjoint sets: train is sampled, dev decides, test is reported once."""
 
     train: ProblemSource
+    """The problems that are sampled and trained on."""
     dev: ProblemSource
+    """The problems that the gate decides on, after each iteration."""
     test: ProblemSource
+    """The problems that are measured once, at the end of a run, and decide nothing."""
     overlap_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     """Share of a problem's 8-grams found in one problem of another set that counts as overlap."""
     on_overlap: OnOverlap = "drop"
@@ -54,13 +57,16 @@ class Guard(GuardConfig):
     """A named benchmark that must not get worse."""
 
     name: Annotated[str, of_form(r"[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, '_' and '-'")]
+    """What reports call it; not train, dev or test."""
     problems: ProblemSource
+    """The benchmark's problems."""
 
 
 class RetryConfig(Config):
     """Retries of a stage for what can pass: a dead engine or trainer, a full disk."""
 
     attempts: Annotated[int, Field(ge=0)] = 3
+    """Retries of one stage before the run fails; 0 for none."""
     delays: tuple[float, ...] = (5.0, 30.0, 120.0)
     """Seconds before each retry; the last one repeats."""
 
@@ -92,28 +98,40 @@ class Training:
 class RunConfig(Config):
     """Everything that a run is made from."""
 
-    name: Annotated[str, AfterValidator(_run_name)]
+    name: Annotated[str, NotIdentity(), AfterValidator(_run_name)]
     """The run's name when none is given on the command line."""
-    description: str = ""
+    description: Annotated[str, NotIdentity()] = ""
+    """A note for people; nothing depends on it."""
     seed: int = 0
     """Seeds everything that is drawn; another seed shares no sampled artifact with this one."""
     iterations: Annotated[int, Field(ge=1, le=10_000)] = 3
+    """Times that sample, filter, train and evaluate are gone through, at most."""
     patience: Annotated[int, Field(ge=1)] = 2
     """The run stops after this many iterations in a row that promoted nothing."""
     model: ModelConfig
+    """The base model."""
     prompt: PromptConfig = PromptConfig()
+    """How a problem becomes a prompt, in sampling, training and evaluation alike."""
     problems: ProblemSets
+    """The three problem sets."""
     engine: EngineConfig
+    """What samples completions."""
     sampler: SamplerConfig
+    """How the train problems' completions are drawn."""
     filters: tuple[FilterConfig, ...] = (OrmConfig(),)
+    """What judges each completion, in this order; the verdicts of all are kept."""
     selection: Annotated[tuple[SelectionConfig, ...], BeforeValidator(_listed)] = ()
     """One table, or one for each kind of rows that a trainer takes; left out, the defaults."""
     trainer: Annotated[tuple[TrainerConfig, ...], BeforeValidator(_listed), Field(min_length=1)]
     """One table, or a chain: each starts from the checkpoint of the one before."""
     eval: EvalConfig = EvalConfig()
+    """How a checkpoint is evaluated on dev, the guards and test."""
     gate: GateConfig = GateConfig()
+    """When a candidate is promoted."""
     guards: tuple[Guard, ...] = ()
+    """Further benchmarks that must not get worse."""
     retry: Annotated[RetryConfig, NotIdentity()] = RetryConfig()
+    """Retries of a stage for what can pass."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> RunConfig:

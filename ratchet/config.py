@@ -9,6 +9,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -56,15 +57,22 @@ class Config(BaseModel):
         return config
 
 
-def of_form(pattern: str, words: str) -> AfterValidator:
-    """Marks a text that must match a pattern; an error says it in words: "must be {words}"."""
+@dataclass(frozen=True, slots=True)
+class TextForm:
+    """The check of a text that must match a pattern, and what that means in words."""
 
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"must be {words}, not {shown_value(text)}")
+    pattern: str
+    words: str
+
+    def __call__(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"must be {self.words}, not {shown_value(text)}")
         return text
 
-    return AfterValidator(check)
+
+def of_form(pattern: str, words: str) -> AfterValidator:
+    """Marks a text that must match a pattern; an error says it in words: "must be {words}"."""
+    return AfterValidator(TextForm(pattern, words))
 
 
 class NotIdentity:

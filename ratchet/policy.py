@@ -19,6 +19,7 @@ class ModelConfig(Config):
     revision: str | None = None
     """A hub revision; pin one, or a later push changes what the run means."""
     trust_remote_code: bool = False
+    """Run the Python code that lies beside the checkpoint; a few models need it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

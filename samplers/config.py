@@ -53,13 +53,17 @@ class VllmEngineConfig(EngineBase):
 
     kind: Literal["vllm"] = "vllm"
     dtype: Dtype = "auto"
+    """What the model computes in; `auto` is what the checkpoint says."""
     max_model_len: Annotated[int | None, Field(ge=2)] = None
-    """Tokens of prompt and completion together; None for what the model was made for."""
+    """Tokens of prompt and completion together; left out, what the model was made for."""
     max_num_seqs: Annotated[int, Field(ge=1, le=1_000_000), NotIdentity()] = 256
     """Completions sampled at the same time; more is faster while memory lasts."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), NotIdentity()] = 0.9
+    """Share of a GPU's memory that vLLM takes for weights and cache."""
     tensor_parallel_size: Annotated[int, Field(ge=1), NotIdentity()] = 1
+    """GPUs that the model is split over."""
     enforce_eager: Annotated[bool, NotIdentity()] = False
+    """Capture no CUDA graphs: a faster start, slower sampling."""
     lora_rank: Annotated[int, Field(ge=1), NotIdentity()] = 64
     """Largest rank of a LoRA adapter that can be loaded."""
     args: dict[str, Any] = Field(default_factory=dict)
@@ -84,8 +88,11 @@ class TransformersEngineConfig(EngineBase):
 
     kind: Literal["transformers"] = "transformers"
     dtype: Dtype = "auto"
+    """What the model computes in; `auto` is what the checkpoint says."""
     max_model_len: Annotated[int | None, Field(ge=2)] = None
+    """Tokens of prompt and completion together; left out, what the model was made for."""
     batch_size: Annotated[int, Field(ge=1, le=1_000_000), NotIdentity()] = 32
+    """Completions sampled at the same time."""
     device: Annotated[
         str,
         NotIdentity(),
@@ -167,9 +174,13 @@ class DoSampleConfig(DecodingConfig):
     """`group_size` independent completions per problem."""
 
     kind: Literal["do_sample"] = "do_sample"
+    """How completions are drawn: independently of each other."""
     group_size: GroupSize = 8
+    """Completions of one problem."""
     temperature: Temperature = 1.0
+    """Above 0 wherever `group_size` is above 1, or all completions of a group were the same."""
     shard_size: ShardSize = 2048
+    """Completions per shard, the unit of restart; rounded down to whole groups."""
 
 
 SamplerConfig: TypeAlias = DoSampleConfig

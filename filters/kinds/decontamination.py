@@ -25,7 +25,7 @@ class DecontaminationConfig(FilterBase):
     benchmarks: tuple[ProblemSource, ...] = ()
     """Benchmarks to keep clear of beside dev, test and the guards."""
     against: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Only these benchmarks, by name; None takes all."""
+    """Only these benchmarks, by name; left out, all of them."""
     ngram: Annotated[int, Field(ge=1)] = DEFAULT_NGRAM
     """Words in a row that are compared. Shorter problems are looked for word for word."""
     threshold: Annotated[float, Field(gt=0, le=1)] = DEFAULT_THRESHOLD

@@ -15,7 +15,9 @@ class DifficultyConfig(FilterBase):
 
     kind: Literal["difficulty"] = "difficulty"
     min_pass_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Problems that are solved less often are rejected."""
     max_pass_rate: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Problems that are solved more often are rejected."""
     by: str = "orm"
     """The filter, earlier in the list, whose verdict says what is correct."""
 

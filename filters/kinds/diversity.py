@@ -50,8 +50,8 @@ class DiversityConfig(FilterBase):
     """`group`: among one problem's completions; `set`: among all problems' completions, where the
     first is kept."""
     threshold: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Jaccard similarity or cosine from which on two are duplicates; None is 0.8 for `near` and
-    0.95 for `embedding`."""
+    """Jaccard similarity or cosine from which on two are duplicates; left out, 0.8 for `near`
+    and 0.95 for `embedding`."""
     shingle: Annotated[int, Field(ge=1)] = 3
     """`near`: words in a row that are compared."""
     permutations: Annotated[int, Field(ge=16, le=1024)] = 64
@@ -60,7 +60,9 @@ class DiversityConfig(FilterBase):
     model: str | None = None
     """`embedding`: the folder of a transformers model."""
     device: Annotated[str, NotIdentity()] = "cpu"
+    """`embedding`: where the model runs, e.g. `cuda`."""
     batch_size: Annotated[int, NotIdentity(), Field(ge=1)] = 32
+    """`embedding`: completions that are read at once."""
     max_tokens: Annotated[int, Field(ge=1)] = 512
     """`embedding`: tokens of a completion that the model reads."""
 

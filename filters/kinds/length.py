@@ -23,8 +23,11 @@ class LengthConfig(FilterBase):
 
     kind: Literal["length"] = "length"
     unit: Literal["tokens", "chars"] = "tokens"
+    """What `min` and `max` count."""
     min: Annotated[int | None, Field(ge=0)] = None
+    """Shorter completions are rejected."""
     max: Annotated[int | None, Field(ge=1)] = None
+    """Longer completions are rejected."""
     outliers: Literal["none", "group", "set"] = "none"
     """Reject lengths far from those of the group, or of all completions."""
     max_deviation: Annotated[float, Field(gt=0)] = 3.5

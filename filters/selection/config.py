@@ -58,6 +58,7 @@ class DpoSelection(Config):
     reward: str | None = None
     """The filter whose reward the strategy goes by."""
     pairs_per_problem: Annotated[int, Field(ge=1)] = 1
+    """Pairs of one problem at most."""
     max_reuse: Annotated[int, Field(ge=1)] = 1
     """Pairs that one completion may be in."""
     wrong_by: str = "orm"
@@ -82,7 +83,9 @@ class GrpoSelection(Config):
 
     kind: Literal["grpo"] = "grpo"
     min_pass_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Problems that are solved less often are left out."""
     max_pass_rate: Annotated[float, Field(ge=0, le=1)] = 0.99
+    """Problems that are solved more often are left out."""
     by: str = "orm"
     """The filter whose reward of 1 means correct."""
     max_rows: Annotated[int | None, Field(ge=1)] = None

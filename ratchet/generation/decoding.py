@@ -40,8 +40,11 @@ class DecodingConfig(Config):
     """`group_size` completions for each problem, all drawn alike."""
 
     group_size: GroupSize = 1
+    """Completions of one problem."""
     temperature: Temperature = 0.0
+    """0 is greedy: the likeliest token each time."""
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Draw only among the likeliest tokens that together have this probability; 1 for all."""
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 1024
     """Longest completion, in tokens; what is longer is cut and has finish_reason `length`."""
     stop: tuple[str, ...] = ()

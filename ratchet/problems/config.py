@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ratchet.config import Config, NotIdentity
 from ratchet.verifier.find.extraction import AnswerFormat
@@ -40,7 +40,7 @@ class _RowsConfig(_SourceConfig):
     offset: Offset = 0
     """Problems left out at the start."""
     shuffle_seed: int | None = None
-    """Seed of the order; None keeps the rows' own."""
+    """Seed of the order; left out, the rows keep their own."""
 
 
 class _LevelledConfig(_RowsConfig):
@@ -48,16 +48,26 @@ class _LevelledConfig(_RowsConfig):
     """Only problems of these levels."""
 
 
+def _none_if_empty(name: Any) -> Any:
+    """TOML has no word for None, which stands where a set has no column of answers."""
+    return None if name == "" else name
+
+
 class Columns(Config):
     """The names of a set's columns. Only the problem's own is needed, and one with the answer."""
 
     problem: str = "problem"
-    reference_answer: str | None = "reference_answer"
-    """None where the answer is to be found in the solution."""
+    """The column with the problem's text."""
+    reference_answer: Annotated[str | None, BeforeValidator(_none_if_empty)] = "reference_answer"
+    """The column with the answer; empty (`""`) where it is to be found in the solution."""
     problem_id: str | None = None
+    """The column with an id; left out, rows are numbered."""
     solution: str | None = None
+    """The column with a worked solution, if there is one."""
     level: str | None = None
+    """The column with a difficulty: a number, or a text that holds one."""
     subject: str | None = None
+    """The column with a subject."""
 
     @model_validator(mode="after")
     def _answer_is_somewhere(self) -> Self:
@@ -71,8 +81,9 @@ class Gsm8kSource(_RowsConfig):
 
     kind: Literal["gsm8k"] = "gsm8k"
     path: Annotated[str | None, NotIdentity()] = None
-    """A JSONL or Parquet file with `question` and `answer`; None loads openai/gsm8k."""
+    """A JSONL or Parquet file with `question` and `answer`; left out, openai/gsm8k is loaded."""
     split: Literal["train", "test"] = "train"
+    """GSM8K's own split; dev can be cut out of train by `offset` and `limit`."""
     revision: str | None = None
     """Git revision on the hub."""
     solution_style: SolutionStyle = "boxed"
@@ -85,8 +96,9 @@ class MathSource(_LevelledConfig):
     kind: Literal["math"] = "math"
     path: Annotated[str | None, NotIdentity()] = None
     """A file with `problem` and `solution`, or the original folder of one JSON for each problem;
-    None loads EleutherAI/hendrycks_math."""
+    left out, EleutherAI/hendrycks_math is loaded."""
     split: Literal["train", "test"] = "train"
+    """MATH's own split; dev can be cut out of train by `offset` and `limit`."""
     revision: str | None = None
     """Git revision on the hub."""
     subjects: tuple[MathSubject, ...] | None = None
@@ -98,8 +110,10 @@ class Math500Source(_LevelledConfig):
 
     kind: Literal["math500"] = "math500"
     path: Annotated[str | None, NotIdentity()] = None
-    """A file with `problem`, `answer` and `unique_id`; None loads HuggingFaceH4/MATH-500."""
+    """A file with `problem`, `answer` and `unique_id`; left out,
+    HuggingFaceH4/MATH-500 is loaded."""
     split: Literal["test"] = "test"
+    """There is no other."""
     revision: str | None = None
     """Git revision on the hub."""
     subjects: tuple[MathSubject, ...] | None = None
@@ -111,11 +125,13 @@ class FileSource(_LevelledConfig):
 
     kind: Literal["file"] = "file"
     path: Annotated[str, NotIdentity()]
+    """The file or folder; its content counts, not where it lies."""
     name: str | None = None
-    """The source's name in rows and problem ids; None takes the file's."""
+    """The source's name in rows and problem ids; left out, the file's."""
     split: str = ""
     """Written to the rows; picks nothing."""
     columns: Columns = Columns()
+    """Which columns hold what."""
     subjects: tuple[str, ...] | None = None
     """Only these subjects."""
 
@@ -129,8 +145,11 @@ class HubSource(_LevelledConfig):
     name: str | None = None
     """The set's configuration, e.g. `main`."""
     split: str = "train"
+    """The split on the hub."""
     revision: str | None = None
+    """Git revision on the hub; pin one, or a later push changes what the run means."""
     columns: Columns = Columns()
+    """Which columns hold what."""
     subjects: tuple[str, ...] | None = None
     """Only these subjects."""
 
@@ -140,11 +159,14 @@ class ArithmeticSource(_SourceConfig):
 
     kind: Literal["arithmetic"] = "arithmetic"
     split: Literal["train", "dev", "test", "seed"] = "train"
+    """Problems of one split never occur in another; `seed` is what the demo's model was made
+    from."""
     size: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
     """Number of problems."""
     levels: tuple[Level, ...] = (1, 2, 3, 4)
     """Numbers of steps."""
     seed: int = 0
+    """Another seed gives other problems."""
 
 
 ProblemSource = Annotated[

@@ -35,12 +35,17 @@ def test_help_answers_in_under_a_second() -> None:
 @pytest.mark.parametrize(
     "module",
     [
+        "commands.config",
         "commands.export",
+        "commands.init",
         "commands.plan",
         "commands.rescore",
         "commands.why",
         "preflight",
+        "reference.pages",
         "reports.run_report",
+        "starters.data",
+        "starters.write",
     ],
 )
 def test_what_starts_no_flow_does_not_pay_for_prefect(module: str) -> None:

@@ -31,8 +31,11 @@ class LoraConfig(Config):
     """Train low-rank adapters instead of the weights."""
 
     rank: int = Field(default=16, ge=1)
+    """Rank of the adapters; vLLM must be told of it by `engine.lora_rank` where it is above 64."""
     alpha: float = Field(default=32.0, gt=0)
+    """An adapter's output is multiplied by `alpha` / `rank`."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of an adapter's inputs that are dropped in training."""
     target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     """Names of modules that get an adapter; `all-linear` is every linear layer but the head."""
     quantize: Literal["none", "4bit", "8bit"] = "none"
@@ -55,6 +58,7 @@ class TrainerBase(Config):
     """Left out, all weights are trained."""
 
     learning_rate: Annotated[float, TrlArgument("learning_rate")] = Field(default=1e-5, gt=0)
+    """The highest learning rate; `lr_scheduler` lowers it from there."""
     lr_scheduler: Annotated[str, TrlArgument("lr_scheduler_type")] = "cosine"
     """A name that transformers knows: linear, cosine, constant, constant_with_warmup, …"""
     warmup_ratio: Annotated[float, DecidesTrl("warmup_steps")] = Field(default=0.0, ge=0, lt=1)
@@ -62,6 +66,7 @@ class TrainerBase(Config):
     optimizer: Annotated[str, TrlArgument("optim")] = "adamw_torch_fused"
     """A name that transformers knows."""
     weight_decay: Annotated[float, TrlArgument("weight_decay")] = Field(default=0.0, ge=0)
+    """AdamW's weight decay; 0 for none."""
     max_grad_norm: Annotated[float, TrlArgument("max_grad_norm")] = Field(default=1.0, ge=0)
     """0 clips nothing."""
 

@@ -56,6 +56,7 @@ class DpoConfig(RowsConfig):
     beta: Annotated[float, DecidesTrl("beta")] = Field(default=0.1, gt=0)
     """How hard p is held to p_ref; with `length_normalised`, values about 2 to 10 are usual."""
     dpo_weight: float = Field(default=1.0, ge=0)
+    """Weight of the preference term."""
     nll_weight: float = Field(default=1.0, ge=0)
     """0 is plain DPO."""
     length_normalised: bool = False

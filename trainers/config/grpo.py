@@ -29,6 +29,7 @@ class GrpoConfig(TrainerBase):
 
     kind: Literal["grpo"] = "grpo"
     learning_rate: float = Field(default=1e-6, gt=0)
+    """The highest learning rate; `lr_scheduler` lowers it from there."""
     batch_size: Annotated[int, DecidesTrl("generation_batch_size", "steps_per_generation")] = Field(
         default=64, ge=2, le=1_000_000
     )
@@ -43,6 +44,7 @@ class GrpoConfig(TrainerBase):
     """Tokens of a prompt and `max_tokens`; a problem with a longer prompt is dropped and
     counted."""
     temperature: Annotated[float, TrlArgument("temperature")] = Field(default=1.0, gt=0, le=100)
+    """Of the completions that it samples."""
     generation: Annotated[
         Literal["transformers", "vllm_colocate", "vllm_server"],
         DecidesTrl("use_vllm", "vllm_mode"),
@@ -52,6 +54,7 @@ class GrpoConfig(TrainerBase):
     rewards: Annotated[
         tuple[RewardConfig, ...], DecidesTrl("multi_objective_aggregation", "reward_weights")
     ] = Field(default=(CorrectReward(),), min_length=1)
+    """What a completion is rewarded for; the reward is their weighted sum."""
     loss: Annotated[Literal["grpo", "dapo", "dr_grpo"], TrlArgument("loss_type")] = "dapo"
     """How tokens are averaged: `grpo` per completion, `dapo` over the batch's tokens
     (https://arxiv.org/abs/2503.14476), `dr_grpo` by `max_tokens`

@@ -22,6 +22,7 @@ class RewardBase(Config):
     """What every reward has. A completion's reward is the sum of `weight` times value."""
 
     weight: float = 1.0
+    """What its value is multiplied by in the sum; below 0 it is a punishment."""
 
 
 class CorrectReward(RewardBase):
@@ -29,6 +30,7 @@ class CorrectReward(RewardBase):
 
     kind: Literal["correct"] = "correct"
     name: Name = "correct"
+    """Its column in the table of rewards; two rewards of one kind need two names."""
 
 
 class PartialReward(RewardBase):
@@ -39,6 +41,7 @@ class PartialReward(RewardBase):
 
     kind: Literal["partial"] = "partial"
     name: Name = "partial"
+    """Its column in the table of rewards; two rewards of one kind need two names."""
 
 
 class FormatReward(RewardBase):
@@ -46,6 +49,7 @@ class FormatReward(RewardBase):
 
     kind: Literal["format"] = "format"
     name: Name = "format"
+    """Its column in the table of rewards; two rewards of one kind need two names."""
     style: Literal["boxed", "think", "xml_exact", "xml_soft"] = "boxed"
     """`boxed`: 1 where there is a `\\boxed{…}`. `think`: 1 where it begins with one thought up to
     `</think>` and goes on after it; the prompt may have the `<think>`. `xml_exact`: 1 where it is
@@ -66,6 +70,7 @@ class LanguageReward(RewardBase):
 
     kind: Literal["language"] = "language"
     name: Name = "language"
+    """Its column in the table of rewards; two rewards of one kind need two names."""
     language: LanguageSetting = OWN_LANGUAGE
     """An ISO 639-1 code; or "problem": the language that the problem itself is in. Where a problem
     is too short to tell, a completion need only keep to its own language."""
@@ -79,6 +84,7 @@ class ArithmeticReward(RewardBase):
 
     kind: Literal["arithmetic"] = "arithmetic"
     name: Name = "arithmetic"
+    """Its column in the table of rewards; two rewards of one kind need two names."""
 
 
 class LengthReward(RewardBase):
@@ -89,8 +95,11 @@ class LengthReward(RewardBase):
 
     kind: Literal["length"] = "length"
     name: Name = "length"
+    """Its column in the table of rewards; two rewards of one kind need two names."""
     free_tokens: int = Field(ge=0)
+    """Tokens up to which length costs nothing."""
     max_tokens: int = Field(ge=1)
+    """Tokens from which on the reward is -1."""
 
     @model_validator(mode="after")
     def _falls(self) -> LengthReward:
@@ -111,6 +120,7 @@ class CustomReward(RewardBase):
 
     kind: Literal["custom"] = "custom"
     name: Name
+    """Its column in the table of rewards; two rewards of one kind need two names."""
     path: dotted_path.DottedPath
     """`my_package.my_module:my_reward`, found from the folder that Ratchet is started in."""
     found_in: Annotated[str | None, NotIdentity()] = dotted_path.found_in_field()

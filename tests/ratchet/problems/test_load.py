@@ -137,6 +137,13 @@ def test_reference_is_taken_from_the_solution_where_no_column_holds_it(tmp_path:
     assert load_problems(config).problems[0].reference_answer == "18"
 
 
+def test_an_empty_name_says_in_toml_that_no_column_holds_the_answer() -> None:
+    written = Columns.model_validate({"reference_answer": "", "solution": "s"})
+    assert written == Columns(reference_answer=None, solution="s")
+    with pytest.raises(ValueError, match="neither reference_answer nor solution"):
+        Columns.model_validate({"reference_answer": ""})
+
+
 def test_rows_without_an_answer_are_counted_apart(tmp_path: Path) -> None:
     rows = [GSM8K, {**GSM8K, "answer": "no idea"}, {**GSM8K, "question": " "}]
     loaded = load_problems(Gsm8kSource(path=write_jsonl(tmp_path / "a.jsonl", *rows)))
