@@ -15,7 +15,7 @@ from flows.reports import sets_report
 from flows.session import EvaluatedPolicy, Session
 from flows.stage_inputs import JudgedCompletions, LoadedSets, filter_inputs, select_inputs
 from ratchet.policy import Policy
-from ratchet.problems.grading import GradingRules, OutcomeScorer
+from ratchet.problems.grading import OutcomeScorer
 from ratchet.problems.sets import ProblemSet
 from ratchet.store.artifacts import Artifact
 from ratchet.store.ledger import StepKey
@@ -83,32 +83,14 @@ def select(
     return session.stage(key, select_stage, training.selection, inputs)
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a training is made from: its rows, the policy it starts from, how answers count."""
-
-    rows: Artifact
-    start: Policy
-    rules: GradingRules
-
-
-def train(session: Session, training: Training, iteration: int, material: Material) -> Policy:
+def train(
+    session: Session, training: Training, iteration: int, inputs: train_stage.TrainInputs
+) -> Policy:
     """A new checkpoint from the rows; the engine yields the device meanwhile."""
-    key = StepKey(iteration, "train", training.subject)
-    config = training.trainer
+    key, config = StepKey(iteration, "train", training.subject), training.trainer
     session.engine.release_device()
-    inputs = train_stage.TrainInputs(
-        rows=material.rows,
-        start=material.start,
-        base=session.base,
-        rules=material.rules,
-        iteration=iteration,
-        seed=session.config.seed,
-        log_path=session.train_log,
-        warm=session.warm,
-    )
     artifact = session.stage(key, train_stage, config, inputs)
-    start = config.starting_point(material.start, session.base)
+    start = config.starting_point(inputs.start, inputs.base)
     return train_stage.checkpoint_policy(artifact, start, iteration)
 
 
@@ -123,8 +105,17 @@ def train_chain(
     for training in session.config.trainings(iteration):
         rows = select(session, training, iteration, judged, sets)
         if rows.manifest.rows >= training.trainer.min_rows:
-            material = Material(rows, candidate or incumbent, sets["train"].rules)
-            candidate = train(session, training, iteration, material)
+            inputs = train_stage.TrainInputs(
+                rows=rows,
+                start=candidate or incumbent,
+                base=session.base,
+                rules=sets["train"].rules,
+                iteration=iteration,
+                seed=session.config.seed,
+                log_path=session.train_log,
+                warm=session.warm,
+            )
+            candidate = train(session, training, iteration, inputs)
     return candidate
 
 

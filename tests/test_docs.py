@@ -37,8 +37,6 @@ FOLDERS = (*PACKAGES, "benchmarks", "configs", "docs", "models", "requirements",
 MOST_BYTES = 12_000
 SETTINGS = ROOT / "docs" / "config.md"
 """Made from the config classes, and held to them by a test of its own."""
-COMING = {SETTINGS}
-"""Pages that another change brings; each leaves this set when it is there."""
 EXAMPLES = set().union(*(toy.files() for toy in TOYS))
 """Files that CONTRIBUTING.md has somebody make."""
 
@@ -68,10 +66,6 @@ def test_files_and_modules_that_are_named_exist(page: Path) -> None:
     assert files == []
     if page != SETTINGS:  # where `filters.orm` is a table of a config
         assert [name for name in _DOTTED.findall(text) if not _is_known(name)] == []
-
-
-def test_a_page_that_has_come_is_no_longer_awaited() -> None:
-    assert [page.name for page in COMING if page.exists()] == []
 
 
 def test_every_page_is_found_from_the_readme() -> None:
@@ -150,7 +144,7 @@ def _blocks(page: Path) -> list[tuple[str, str]]:
 
 
 def _there(path: Path) -> bool:
-    return path.exists() or path in COMING or str(path.relative_to(ROOT)) in EXAMPLES
+    return path.exists() or str(path.relative_to(ROOT)) in EXAMPLES
 
 
 def _is_known(name: str) -> bool:
