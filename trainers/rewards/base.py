@@ -19,6 +19,8 @@ class Sampled:
 
 
 Values = Sequence[float | None]
+READY = "ready"
+"""What a reward's own process says first."""
 Reward = Callable[[Sequence[Sampled]], Values]
 
 

@@ -13,8 +13,7 @@ from typing import Any
 from ratchet.dotted_path import cannot_load
 from ratchet.processes.child import Program, SocketChild, child_environment, killed_by
 from trainers.config.rewards import CustomReward
-from trainers.rewards.base import RewardFailed, Sampled, Values
-from trainers.rewards.worker import READY
+from trainers.rewards.base import READY, RewardFailed, Sampled, Values
 
 LOAD_SECONDS = 600.0
 """For importing the user's module, which may load a model."""

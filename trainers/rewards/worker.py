@@ -17,8 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ratchet.dotted_path import find
-
-READY = "ready"
+from trainers.rewards.base import READY
 
 Answer = tuple[str, Any]
 

@@ -288,6 +288,12 @@ def test_a_reward_that_ends_its_process_has_failed_and_stops_the_training_in_the
         score(own("die"), make_sampled("a"), times=MAX_FAILED_BATCHES)
 
 
+def test_a_rewards_own_process_starts_without_a_warning(own, capfd):
+    """Its module was imported once by its package and once as the program."""
+    score(own("echo"), make_sampled("a"))
+    assert "RuntimeWarning" not in capfd.readouterr().err
+
+
 def test_hostile_texts_reach_the_users_function_and_its_prints_disturb_nothing(own):
     batch = [make_sampled(text) for text in HOSTILE]
     assert values(own("echo", timeout=60), *batch) == [len(text) for text in HOSTILE]
