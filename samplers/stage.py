@@ -100,7 +100,7 @@ def _sample(
         to_rows=partial(_completions, config, inputs),
         row_type=Completion,
         scorer=inputs.scorer,
-        keep_grades=inputs.scorer is not None,
+        keep_grades=True,
         on_group=inputs.on_group,
     )
     for drawn, completions in fill_shards(plan, out, drawing):

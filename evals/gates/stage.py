@@ -61,10 +61,7 @@ def spec(config: GateConfig, inputs: GateInputs) -> ArtifactSpec:
     return ArtifactSpec(
         stage="gate",
         version=VERSION,
-        settings={
-            **identity_settings(config),
-            "guards": guards,
-        },
+        settings={**identity_settings(config), "guards": guards},
         inputs={
             "base": inputs.base.fingerprint,
             "incumbent": inputs.incumbent.fingerprint,

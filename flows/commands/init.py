@@ -38,12 +38,13 @@ def init(
     """Write a commented config to start from: for your own problems, GSM8K or MATH."""
     from flows.starters.data import look_at
     from flows.starters.model import DEFAULT_MODEL, look_at_model
-    from flows.starters.write import config_text, run_name, write_config
+    from flows.starters.write import config_text, new_config, run_name, write_config
 
     chosen = _situation(situation, data, problem, answer)
+    file = new_config(folder)
     facts = look_at_model(model or DEFAULT_MODEL)
     own = look_at(data, problem, answer) if data else None
-    file = write_config(folder, config_text(run_name(folder), chosen, facts, own))
+    write_config(file, config_text(run_name(folder), chosen, facts, own))
     notes = list(own.notes) if own else _without_data(situation, file)
     commands = [f"ratchet {verb} {shlex.quote(str(file))}" for verb in ("plan", "run")]
     if as_json:

@@ -68,8 +68,8 @@ def config_text(
     return text
 
 
-def write_config(folder: Path, text: str) -> Path:
-    """Write the config into a folder, which is made.
+def new_config(folder: Path) -> Path:
+    """The file that a config can be written to, in a folder that may not be there yet.
 
     Raises:
         InputError: if there is one already, or the folder is none.
@@ -79,9 +79,13 @@ def write_config(folder: Path, text: str) -> Path:
         raise InputError(f"{folder} is a file; give a folder that is there, or a new one")
     if file.exists():
         raise InputError(f"{file} is there already and is not overwritten; give another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
     return file
+
+
+def write_config(file: Path, text: str) -> None:
+    """Write the config; its folder is made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
 
 
 def run_name(folder: Path) -> str:

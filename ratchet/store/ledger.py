@@ -46,7 +46,7 @@ class StepKey:
 
     @property
     def name(self) -> str:
-        """The key within its iteration, e.g. `sample`, `eval/gsm8k`."""
+        """The step within its iteration, e.g. `sample`, `eval/gsm8k`."""
         return f"{self.stage}/{self.subject}" if self.subject else self.stage
 
     @property
@@ -99,8 +99,8 @@ class Redo:
     def covers(self, iteration: int | None, stage: str) -> bool:
         if iteration is None:
             return False
-        key = (iteration, STAGES.index(stage))
-        return (self.iteration, STAGES.index(self.stage)) <= key
+        asked = (iteration, STAGES.index(stage))
+        return (self.iteration, STAGES.index(self.stage)) <= asked
 
 
 class Run:

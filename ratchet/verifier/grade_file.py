@@ -56,11 +56,12 @@ def read_grades(artifact: Artifact, part: Path, key: str) -> list[Grade | None] 
     path = artifact.note_of(part)
     if not path.is_file():
         return None
-    about = pq.read_schema(path).metadata or {}
+    file = pq.ParquetFile(path)
+    about = file.schema_arrow.metadata or {}
     if (about.get(_KEY), about.get(_PART)) != (key.encode(), artifact.sha256_of(part).encode()):
         return None
     if about.get(b"ratchet.schema") != GradeRow.SCHEMA.encode():
         return None
-    columns = pq.read_table(path).to_pydict()
+    columns = file.read().to_pydict()
     rows = zip(*(columns[name] for name in schema_of(GradeRow).names), strict=True)
     return [None if row[2] is None else Grade(*row) for row in rows]

@@ -28,7 +28,8 @@ from trainers.launch.worker import Reporting
 from trainers.loop.checkpoints import load_model, load_tokenizer, peft_config
 from trainers.loop.common import make_repeatable, read_rows, train_and_save, trl_settings
 from trainers.loop.planned_trainer import PlannedTrainer
-from trainers.rewards import Sampled, Scorer
+from trainers.rewards.base import Sampled
+from trainers.rewards.scorer import Scorer
 from trainers.rewards.table import RewardTable
 
 _COLUMNS = ("problem_id", "problem", "prompt", "reference_answer")

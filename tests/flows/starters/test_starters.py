@@ -17,7 +17,14 @@ from flows.config import RunConfig, dump_config, load_config
 from flows.preflight import preflight
 from flows.starters.data import LEAST_PROBLEMS, cut, find_columns, look_at
 from flows.starters.model import DEFAULT_MODEL, ModelFacts, look_at_model
-from flows.starters.write import PLACEHOLDER, Situation, config_text, run_name, write_config
+from flows.starters.write import (
+    PLACEHOLDER,
+    Situation,
+    config_text,
+    new_config,
+    run_name,
+    write_config,
+)
 from ratchet.errors import InputError
 from ratchet.problems.arithmetic import generate
 from ratchet.problems.load import load_problems
@@ -76,7 +83,8 @@ def test_the_config_for_a_known_set_is_accepted_on_its_real_data(
     situation: Situation, shared_data: Path, tmp_path: Path
 ) -> None:
     text = config_text("mine", situation, look_at_model(str(SEED_MODEL)))
-    file = write_config(tmp_path / "new", text)
+    file = new_config(tmp_path / "new")
+    write_config(file, text)
     paths = [
         f'problems.{name}.path="{shared_data / found}.parquet"'
         for name, found in zip(("train", "dev", "test"), SETS[situation], strict=True)
@@ -93,7 +101,8 @@ def test_the_config_for_a_real_file_of_ones_own_is_accepted(
 ) -> None:
     data = look_at(shared_data / f"{name}.parquet")
     model = look_at_model(str(SEED_MODEL))
-    file = write_config(tmp_path / "new", config_text("mine", Situation.JSONL, model, data))
+    file = new_config(tmp_path / "new")
+    write_config(file, config_text("mine", Situation.JSONL, model, data))
     sizes = accepted(file, tmp_path / "store")
     assert sum(sizes.values()) > 0.98 * (data.cuts.train + data.cuts.dev + data.cuts.test)
 
@@ -240,13 +249,13 @@ def test_without_a_file_the_config_says_what_to_change(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert ratchet("init", str(tmp_path / "new"), "--for", "gsm8k").returncode == 0
-    again = ratchet("init", str(tmp_path / "new"), "--for", "math")
-    assert again.returncode == 2
+    again = ratchet("init", str(tmp_path / "new"), "--data", "nope.jsonl")
+    assert again.returncode == 2, "told before a file of data is read"
     assert "is there already and is not overwritten" in again.stderr
     assert "gsm8k" in (tmp_path / "new" / "ratchet.toml").read_text()
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
-        write_config(tmp_path / "file", "")
+        new_config(tmp_path / "file")
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from ratchet.verifier.grader import Grade, Grader
 from tests.helpers.places import ROOT
 from trainers.config import GrpoConfig
 from trainers.config.rewards import source_digest
-from trainers.rewards import MAX_FAILED_BATCHES, Sampled, Scorer
+from trainers.rewards import Sampled
 from trainers.rewards.functions import partial_credit
 from trainers.rewards.process import RewardProcess
+from trainers.rewards.scorer import MAX_FAILED_BATCHES, Scorer
 
 
 def make_sampled(completion, answer="12", finish_reason="stop", num_tokens=10, problem="6+6?"):
