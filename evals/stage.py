@@ -23,12 +23,28 @@ from ratchet.store.artifacts import Workspace
 from ratchet.store.identity import ArtifactSpec, derive_seed
 from ratchet.verifier.grader import Grader
 
-VERSION = 2
+VERSION = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Which of a policy's completions on a benchmark: attempts `first` to `first + count`.
+
+    Completions for one `purpose` are independent of those for another, though the policy is the
+    same: what promoted a candidate does not speak for it as incumbent.
+    """
+
+    count: int
+    first: int = 0
+    purpose: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalInputs:
-    """What the stage reads. `decoding` holds the engine's and the prompt's identity settings."""
+    """What the stage reads. `decoding` holds the engine's and the prompt's identity settings.
+
+    Where `draw` is left out, the config's `group_size`.
+    """
 
     benchmark: str
     problems: Sequence[Problem]
@@ -39,23 +55,35 @@ class EvalInputs:
     grader: Grader
     decoding: Mapping[str, Any]
     seed: int
+    draw: Draw | None = None
     progress: Progress = silent
+
+    def drawn(self, config: EvalConfig) -> Draw:
+        """The draw, by the config where none is given; one completion where greedy."""
+        if config.temperature == 0:
+            return Draw(1)
+        return self.draw or Draw(config.group_size)
 
 
 def spec(config: EvalConfig, inputs: EvalInputs) -> ArtifactSpec:
     """The artifact of this checkpoint on this benchmark."""
+    draw = inputs.drawn(config)
     return ArtifactSpec(
         stage="eval",
         version=VERSION,
         settings={
-            "eval": identity_settings(config),
+            "eval": {**identity_settings(config), "group_size": draw.count},
             "benchmark": inputs.benchmark,
             "decoding": dict(inputs.decoding),
             "rules": inputs.rules.identity(),
-            **({"seed": inputs.seed} if config.temperature > 0 else {}),
+            **(_drawn_by_chance(draw, inputs.seed) if config.temperature > 0 else {}),
         },
         inputs={"problems": inputs.problems_fingerprint, "policy": inputs.policy.fingerprint},
     )
+
+
+def _drawn_by_chance(draw: Draw, seed: int) -> dict[str, Any]:
+    return {"seed": seed, "first_attempt": draw.first, "purpose": draw.purpose}
 
 
 def run(config: EvalConfig, inputs: EvalInputs, out: Workspace) -> dict[str, Any]:
@@ -65,7 +93,7 @@ def run(config: EvalConfig, inputs: EvalInputs, out: Workspace) -> dict[str, Any
         EngineDied: if the engine ended; finished shards are kept.
         InputError: if more prompts than `max_too_long` have no room in the engine.
     """
-    plan = ShardPlan.of(inputs.problems, config.group_size, config.shard_size, out)
+    plan = ShardPlan.of(inputs.problems, inputs.drawn(config).count, config.shard_size, out)
     throughput = Throughput(plan.num_missing_problems)
     if plan.missing:
         _answer(config, inputs, out, plan, throughput)
@@ -77,12 +105,13 @@ def _answer(
     config: EvalConfig, inputs: EvalInputs, out: Workspace, plan: ShardPlan, throughput: Throughput
 ) -> None:
     sampling = config.sampling(derive_seed(out.spec.identity, plan.missing[0]))
-    too_long = too_long_in(map(out.part_path, plan.finished), "reason")
+    draw = inputs.drawn(config)
+    too_long = too_long_in(map(out.part_path, plan.finished), "reason", draw.first)
     room = PromptRoom("eval", inputs.benchmark, config.max_too_long, len(plan.problems), too_long)
     drawing = Drawing(
-        strategy=Independent(config.group_size),
+        strategy=Independent(draw.count, draw.first),
         generate=Asker(inputs.completer, inputs.policy, sampling, room, throughput),
-        to_rows=partial(_rows, inputs.benchmark),
+        to_rows=partial(_rows, inputs.benchmark, draw.first),
         row_type=EvalRow,
         scorer=OutcomeScorer(inputs.grader, inputs.rules, inputs.problems_fingerprint),
     )
@@ -90,7 +119,7 @@ def _answer(
         inputs.progress(throughput.add(rows, drawn.accepted))
 
 
-def _rows(benchmark: str, drawn: DrawnProblem) -> list[EvalRow]:
+def _rows(benchmark: str, first: int, drawn: DrawnProblem) -> list[EvalRow]:
     """The graded completions; where the engine made none there was nothing to grade."""
     graded = zip(drawn.outputs(), drawn.grades, strict=True)
     return [
@@ -105,6 +134,8 @@ def _rows(benchmark: str, drawn: DrawnProblem) -> list[EvalRow]:
             finish_reason=output.finish_reason,
             num_tokens=output.num_tokens,
             level=drawn.problem.level,
+            subject=drawn.problem.subject,
+            logprob=output.logprob,
         )
-        for attempt, ((_, group, output), grade) in enumerate(graded)
+        for attempt, ((_, group, output), grade) in enumerate(graded, start=first)
     ]

@@ -152,9 +152,11 @@ class EvalRow:
     """One graded completion of a benchmark.
 
     `correct` is None where the grader could not say, or the engine made no completion to grade.
+    `logprob` is the sum over its tokens, in nats; None where the engine gives none.
     """
 
-    SCHEMA: ClassVar[str] = "evals/1"
+    SCHEMA: ClassVar[str] = "evals/2"
+    OLDER: ClassVar[tuple[str, ...]] = ("evals/1",)
 
     benchmark: str
     problem_id: str
@@ -166,6 +168,8 @@ class EvalRow:
     finish_reason: FinishReason
     num_tokens: int
     level: int | None = None
+    subject: str | None = None
+    logprob: float | None = None
 
 
 _ARROW: dict[Any, pa.DataType] = {

@@ -24,7 +24,8 @@ class Request:
 
     `request_id` comes back with the group, and is unique among the requests of one `generate`. The
     prefix is a completion's beginning: it follows the prompt, is tokenized on its own, so that the
-    prompt's token ids stay what they are, and is no part of what comes back.
+    prompt's token ids stay what they are, and is no part of what comes back. `first_attempt` is the
+    number of the problem's completions that were asked for before: a recording goes on there.
     """
 
     request_id: str
@@ -32,6 +33,7 @@ class Request:
     problem: str
     num_completions: int
     prefix: str = ""
+    first_attempt: int = 0
 
 
 class RequestSource(Protocol):

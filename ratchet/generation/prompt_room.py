@@ -12,10 +12,13 @@ from ratchet.errors import InputError
 from ratchet.generation.engine import PROMPT_TOO_LONG, SampledGroup
 
 
-def too_long_in(parts: Iterable[Path], column: str) -> int:
-    """The prompts that finished parts found too long, by the column that says so; reads no text."""
+def too_long_in(parts: Iterable[Path], column: str, first_attempt: int = 0) -> int:
+    """The prompts that finished parts found too long, by the column that says so; reads no text.
+
+    Each problem is counted by the row of its first attempt in the parts.
+    """
     return sum(
-        (row["attempt"], row[column]) == (0, PROMPT_TOO_LONG)
+        (row["attempt"], row[column]) == (first_attempt, PROMPT_TOO_LONG)
         for part in parts
         for row in pq.read_table(part, columns=["attempt", column]).to_pylist()
     )

@@ -56,13 +56,17 @@ class Strategy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Independent:
-    """`num_completions` completions of each problem, all asked for at once."""
+    """`num_completions` completions of each problem, all asked for at once.
+
+    `first_attempt`: how many of each were drawn before.
+    """
 
     num_completions: int
+    first_attempt: int = 0
 
     def begin(self, problem: Problem) -> Sequence[Request]:
-        name = problem.problem_id
-        return (Request(name, name, problem.problem, self.num_completions),)
+        name, first = problem.problem_id, self.first_attempt
+        return (Request(name, name, problem.problem, self.num_completions, first_attempt=first),)
 
     def on_group(self, group: ScoredGroup) -> Sequence[Request]:
         return ()

@@ -127,7 +127,9 @@ class ReplayEngine:
     def _answer(self, request: Request) -> SampledGroup:
         recorded = self._recorded_for(request.problem_id)
         source = cycle(recorded) if self._config.when_short == "repeat" else iter(recorded)
-        outputs = [item.output for item in islice(source, request.num_completions)]
+        first = request.first_attempt
+        asked = islice(source, first, first + request.num_completions)
+        outputs = [item.output for item in asked]
         missing = request.num_completions - len(outputs)
         outputs += [Output("", "error", 0)] * missing
         return group_of(
