@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
 
+from evals.attempts import gather
 from evals.compare.side_by_side import SideBySideRow, side_by_side
 from evals.config import GateConfig, GuardConfig
 from evals.gates.guards import check_guard
 from evals.gates.paired import Decision, Pairs, decide, pair
-from evals.summary import tally
 from ratchet.config import identity_settings
 from ratchet.progress import Progress, silent
 from ratchet.records import EvalRow, to_table
@@ -91,7 +91,7 @@ def run(config: GateConfig, inputs: GateInputs, out: Workspace) -> dict[str, Any
 
 
 def _pairs(incumbent: Artifact, candidate: Artifact) -> Pairs:
-    before, after = (tally(a.rows(EvalRow)).problems for a in (incumbent, candidate))
+    before, after = (gather(a.rows(EvalRow)) for a in (incumbent, candidate))
     return pair(before, after)
 
 
