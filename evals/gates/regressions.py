@@ -22,7 +22,7 @@ class Regression:
 
     @property
     def is_lost(self) -> bool:
-        """Whether half of the incumbent's completions solve it or more, and fewer of the candidate's."""
+        """Whether half of the incumbent's completions or more solve it, and fewer of the new ones."""
         return self.incumbent >= _SOLVED > self.candidate
 
 
