@@ -16,8 +16,8 @@ from evals.config import GateConfig, PairedGate
 
 _LAST = 0.85
 """The last look's share of a decision's level. Small gains are seen there or nowhere, large ones at
-any level: with .7 the gate saw +2 points on 500 problems in 44 % of simulated decisions, with .85 in
-46 %, for a tenth more completions where the gain is 5 points (benchmarks.simulate_gates)."""
+any level: with .7 the gate saw +2 points on 500 problems in 44 % of simulated decisions, with .85
+in 46 %, for a tenth more completions where the gain is 5 points (benchmarks.simulate_gates)."""
 
 
 def level_of(
