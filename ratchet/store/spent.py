@@ -32,7 +32,7 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestReading:
+class Reading:
     """One time that the test set was measured and shown; `at` in seconds since the epoch."""
 
     number: int
@@ -86,16 +86,16 @@ class Spent:
         if changed != entries:
             self._write("alpha", changed)
 
-    def readings(self) -> list[TestReading]:
+    def readings(self) -> list[Reading]:
         """How often the test set was measured and shown."""
-        return [TestReading(**entry) for entry in self._read("test_readings")]
+        return [Reading(**entry) for entry in self._read("test_readings")]
 
-    def begin_reading(self, policies: str) -> TestReading:
+    def begin_reading(self, policies: str) -> Reading:
         """Count a reading before it is made; one that was cut off goes on as the same."""
         known = self.readings()
         if known and not known[-1].finished and known[-1].policies == policies:
             return known[-1]
-        made = TestReading(
+        made = Reading(
             number=len(known) + 1, run=self._run, policies=policies, at=round(time.time(), 3)
         )
         self._write("test_readings", [*known, made])
