@@ -14,7 +14,9 @@ from ratchet.visible import json_text, visible
 
 def decide(
     name: Annotated[str, typer.Argument(help="A run that is suspended.")],
-    word: Annotated[str, typer.Argument(help="yes promotes the candidate, no keeps the incumbent.")],
+    word: Annotated[
+        str, typer.Argument(help="yes promotes the candidate, no keeps the incumbent.")
+    ],
     note: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "",
     store: Annotated[
         Path,

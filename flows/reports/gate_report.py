@@ -20,7 +20,9 @@ def gate_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     if shown["alpha"]:
         levels = ", ".join(f"{each['level']:.4g}" for each in shown["alpha"])
         inherited = sum(each["run"] != shown["run"] for each in shown["alpha"])
-        told = f" ({inherited} of them by the run that this one was forked from)" if inherited else ""
+        told = (
+            f" ({inherited} of them by the run that this one was forked from)" if inherited else ""
+        )
         yield f"alpha reserved, decision by decision: {levels}{told}"
 
 
@@ -28,7 +30,9 @@ def _aa(decided: Mapping[str, Any]) -> str:
     guards = [name for name, guard in (decided["guards"] or {}).items() if not guard["passed"]]
     said = f"{decided['verdict']}: {decided['reason']}"
     if decided["promoted"]:
-        return f"{said}. A gate that promotes this is broken, or it was chance: look before you run on"
+        return (
+            f"{said}. A gate that promotes this is broken, or it was chance: look before you run on"
+        )
     return said + (f"; guards that did not pass: {', '.join(guards)}" if guards else "")
 
 

@@ -54,7 +54,10 @@ def show(run: Run) -> dict[str, Any]:
             for index in _begun_iterations(entries, status)
         ],
         "test": {
-            **{f"{role}{name}": measured("test", f"{role}{subject}") for role, name, subject in _TEST},
+            **{
+                f"{role}{name}": measured("test", f"{role}{subject}")
+                for role, name, subject in _TEST
+            },
             "readings": len(run.spent.readings()),
         },
         "outcome": _outcome(manifests.get(StepKey(None, "test", "outcome").step)),
