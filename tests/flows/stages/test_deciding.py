@@ -170,15 +170,19 @@ def test_the_base_model_against_itself_spends_no_alpha(contests: Contests) -> No
 
 
 def test_a_pinned_problem_that_regresses_keeps_the_incumbent(contests: Contests) -> None:
-    pinned = dev_problems()[0].problem_id
-    contests.record(rows_of(dev_problems()[:1], BASE, 1.0))
-    rows = [row for row in rows_of(dev_problems()[1:], 3, 0.6)]
-    contests.record(iter(rows))
-    contests.record(rows_of(dev_problems()[:1], 3, 0.0))
+    """The candidate is far better, and loses the one problem that may not be lost."""
+    first, others = dev_problems()[:1], dev_problems()[1:]
+    held, new = 3, 4
+    for iteration, share, of_first in ((held, 0.3, 1.0), (new, 0.6, 0.0)):
+        contests.record(rows_of(others, iteration, share))
+        contests.record(rows_of(first, iteration, of_first))
+    pinned = first[0].problem_id
     with contests.session(f'gate.pinned=["{pinned}"]') as (session, sets):
-        decided = contest(session, sets, 3)
+        decided = contest(session, sets, new, incumbent=held)
     assert decided.verdict == "kept"
     assert pinned in decided.gate.metrics["reason"]
+    with contests.session(run="free") as (session, sets):
+        assert contest(session, sets, new, incumbent=held).verdict == "promoted"
 
 
 def test_an_engine_that_died_in_an_evaluation_is_asked_again(
