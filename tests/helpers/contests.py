@@ -24,6 +24,7 @@ from ratchet.records import Problem
 from ratchet.store.artifacts import Store
 from ratchet.store.ledger import Run
 from ratchet.verifier.grader import Grader
+from ratchet.verifier.symbolic.pool import WorkerLimits
 from samplers.serving.client import EngineClient
 from tests.helpers.places import SEED_MODEL
 from tests.helpers.world import wrong
@@ -112,7 +113,7 @@ class Contests:
         display = Display(Console(file=io.StringIO(), width=200))
         log = self.folder / "engine.log"
         with (
-            Grader(workers=1) as grader,
+            Grader(workers=1, limits=WorkerLimits(seconds=1.0)) as grader,
             EngineClient(config.engine, PromptConfig(), log) as engine,
         ):
             sets = {n: load_set(store, n, s) for n, s in config.sources().items()}
