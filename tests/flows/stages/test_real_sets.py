@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from flows.preflight import problem_sets
 from flows.session import Session
-from flows.stages import deciding, evaluating
+from flows.stages import deciding, evaluating, testing
 from flows.stages.inputs import LoadedSets
 from ratchet.store.artifacts import Artifact
 from tests.helpers.contests import Contests, policy, rows_of
@@ -91,3 +95,45 @@ def test_a_candidate_whose_answers_time_out_is_not_promoted(
     assert told["unscored_candidate"] >= 6
     assert told["promoted"] is False
     assert "could not be graded" in told["reason"]
+
+
+def planted(shared_data: Path, folder: Path) -> Path:
+    """100 problems of GSM8K's train split, and 3 of its test split in other spacing."""
+    train = pq.read_table(shared_data / "gsm8k_train.parquet").slice(0, 100)
+    test = pq.read_table(shared_data / "gsm8k_test.parquet").slice(0, 3)
+    rows = [*train.to_pylist(), *test.to_pylist()]
+    path = folder / "planted.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps({"question": row["question"].replace(" ", "  "), "answer": row["answer"]})
+            + "\n"
+            for row in rows
+        )
+    )
+    return path
+
+
+def test_planted_test_problems_leave_train_and_each_reading_of_test_is_counted(
+    tmp_path: Path, shared_data: Path
+) -> None:
+    contests = Contests(tmp_path, {})
+    contests.recording.touch()
+    test = shared_data / "gsm8k_test.parquet"
+    sets_of = (
+        f'problems.train={{kind="gsm8k", path="{planted(shared_data, tmp_path)}"}}',
+        f'problems.test={{kind="gsm8k", path="{test}", split="test", limit=60}}',
+    )
+    with contests.session(*sets_of) as (session, _):
+        sets = problem_sets(session.config, session.store)
+        assert len(sets["train"].problems) == 100
+        assert sets["train"].overlap is not None
+        assert sets["train"].overlap["shared"] == 3
+        record(contests, sets, "test", {BASE: 0.3, CANDIDATE: 0.6})
+        first = testing.read_test(session, policy(BASE), policy(CANDIDATE), sets)
+        again = testing.read_test(session, policy(BASE), policy(CANDIDATE), sets)
+        readings = session.run.spent.readings()
+    assert again.identity == first.identity
+    assert [each.number for each in readings if each.finished] == [1, 2]
+    assert first.metrics["best_iteration"] == CANDIDATE
+    assert first.metrics["sampled"]["difference"] > 0.1
+    assert "on test" in first.metrics["sentence"]
