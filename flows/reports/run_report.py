@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.config import stored_config
-from flows.reports.exploration import exploration_lines
+from flows.reports.exploration import exploration_line, shown_exploration
 from flows.reports.figures import decision, percent
 from flows.reports.funnel import funnel_lines, verifier_audit
 from flows.reports.gate_report import gate_lines, lines_of_test
@@ -191,7 +191,7 @@ def _iteration(
         "promoted": _metric(at("gate"), "promoted", False),
         "verdict": decided["verdict"] if decided else None,
         "gate": decided,
-        "exploration": explored.metrics if (explored := at("explore")) else None,
+        "exploration": shown_exploration(e.metrics) if (e := at("explore")) else None,
         "state": doing.state or "done",
         "reason": doing.reason or _reason(run, index, at("gate"), trainings, accepted),
         "funnel": _metric(at("filter"), "reasons", {}),
@@ -275,7 +275,8 @@ def print_run(shown: Mapping[str, Any], console: Console | None = None) -> None:
     for line in overlap_lines(shown["overlap"]):
         console.print(visible(line), markup=False)
     for row in shown["iterations"]:
-        for line in [*funnel_lines(row), *exploration_lines(row["exploration"])]:
+        explored = [f"  {exploration_line(row['exploration'])}"] if row["exploration"] else []
+        for line in [*funnel_lines(row), *explored]:
             console.print(visible(line), markup=False)
     for line in [*gate_lines(shown), *lines_of_test(shown)]:
         console.print(visible(line), markup=False)
