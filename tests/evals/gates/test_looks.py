@@ -40,7 +40,7 @@ def test_one_completion_is_decided_by_mcnemar(gained: int, lost: int, verdict: s
 
 def test_a_look_promotes_as_soon_as_its_share_of_the_level_is_met() -> None:
     """p lies between the first look's share of .01 and the second's."""
-    pairs = at_random(400, 0.1, 2)
+    pairs = at_random(400, 0.071, 2)
     first, second = (look_at(PairedGate(), pairs, at, LOOKS, LEVEL) for at in (0, 1))
     assert first.p is not None
     assert (first.level, second.level) == pytest.approx((0.0005, 0.001))
