@@ -34,7 +34,6 @@ class PairedT:
     se: float | None
     df: int
     p: float
-    p_two_sided: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +87,6 @@ def mcnemar_mid_p(gained: int, lost: int) -> float:
     return (_at_least(gained, trials) + _at_least(gained + 1, trials)) / 2
 
 
-def mcnemar_mid_p_two_sided(gained: int, lost: int) -> float:
-    """Twice the smaller one-sided mid-p, and at most 1.
-
-    Raises:
-        ValueError: if a count is negative.
-    """
-    return min(1.0, 2 * mcnemar_mid_p(max(gained, lost), min(gained, lost)))
-
-
 def paired_t(differences: Sequence[float] | Values) -> PairedT:
     """Student's paired t-test that the mean difference is above 0.
 
@@ -111,14 +101,13 @@ def paired_t(differences: Sequence[float] | Values) -> PairedT:
     n, mean, se = len(values), float(values.mean()), standard_error(values)
     moved = int(np.count_nonzero(values))
     if moved == 0:
-        return PairedT(n, 0.0, se, n - 1, 1.0, 1.0)
-    beyond = _beyond(mean, se, n - 1)
-    p = max(beyond, 0.5**moved)
-    two_sided = max(2 * min(beyond, 1 - beyond), 0.5 ** (moved - 1))
-    return PairedT(n, mean, se, n - 1, p, min(1.0, two_sided))
+        return PairedT(n, 0.0, se, n - 1, 1.0)
+    return PairedT(n, mean, se, n - 1, max(_beyond(mean, se, n - 1), 0.5**moved))
 
 
-def t_interval(differences: Sequence[float] | Values, confidence: float = 0.95) -> Interval:
+def difference_interval(
+    differences: Sequence[float] | Values, confidence: float = 0.95
+) -> Interval:
     """Student's interval for the mean difference of values that lie in [-1, 1].
 
     Where all n differences are the same, at most 1 - (1 - confidence)^(1/n) of all problems can be
