@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evals.attempts import ProblemAttempts
 from evals.config import GateConfig
 from evals.metrics.paired_tests import mcnemar_exact, paired_bootstrap
-from evals.summary import ProblemCount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,9 @@ class Pairs:
         }
 
 
-def pair(incumbent: Mapping[str, ProblemCount], candidate: Mapping[str, ProblemCount]) -> Pairs:
+def pair(
+    incumbent: Mapping[str, ProblemAttempts], candidate: Mapping[str, ProblemAttempts]
+) -> Pairs:
     """Pair two evaluations of one benchmark by problem_id.
 
     Raises:
@@ -142,7 +144,7 @@ def pair(incumbent: Mapping[str, ProblemCount], candidate: Mapping[str, ProblemC
         Unscored(
             sum(incumbent[i].unscored for i in ids),
             sum(candidate[i].unscored for i in ids),
-            sum(candidate[i].attempts for i in ids),
+            sum(len(candidate[i].attempts) for i in ids),
         ),
         left_out=len(candidate) - len(ids),
     )

@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import pytest
 
+from evals.attempts import gather
 from evals.config import EvalConfig, GateConfig, GuardConfig
 from evals.gates.guards import check_guard
 from evals.gates.paired import Pairs, Unscored, decide, pair
-from evals.summary import summarize, tally
+from evals.summary import summarize
 from ratchet.generation.engine import PROMPT_TOO_LONG
 from ratchet.records import EvalRow
 
@@ -39,11 +40,11 @@ def make_pairs(
 def pair_rows(incumbent: list[list[bool | None]], candidate: list[list[bool | None]]) -> Pairs:
     """Pairs of problems, each given by its attempts' verdicts."""
     sides = [
-        tally(
+        gather(
             make_row(f"p{i}", verdict, at)
             for i, group in enumerate(side)
             for at, verdict in enumerate(group)
-        ).problems
+        )
         for side in (incumbent, candidate)
     ]
     return pair(*sides)
@@ -155,7 +156,7 @@ def test_a_problem_that_neither_side_was_asked_is_left_out(refused: int) -> None
     before = [make_row(f"p{i}", i >= 20) for i in range(1000)]
     after = [make_row(f"p{i}", True) for i in range(1000)]
     too_long = [replace(make_row(f"long{i}", None), reason=PROMPT_TOO_LONG) for i in range(refused)]
-    pairs = pair(*(tally(rows + too_long).problems for rows in (before, after)))
+    pairs = pair(*(gather(rows + too_long) for rows in (before, after)))
     decision = decide(GateConfig(), pairs)
     assert (decision.gained, decision.lost, decision.pairs) == (20, 0, 1000)
     assert (decision.promoted, decision.p) == (True, 0.5**20)
@@ -166,6 +167,6 @@ def test_a_problem_that_neither_side_was_asked_is_left_out(refused: int) -> None
 
 
 def test_evaluations_of_different_problems_are_not_paired() -> None:
-    before, after = (tally([make_row(i, True)]).problems for i in ("p0", "p1"))
+    before, after = (gather([make_row(i, True)]) for i in ("p0", "p1"))
     with pytest.raises(ValueError, match="2 problems were answered by one side alone"):
         pair(before, after)

@@ -1,12 +1,14 @@
 import itertools
 import math
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.metrics.estimators import maj_at_k, mean_at_k, pass_at_k
+from evals.metrics.estimators import Bounds, best_of_k, both_ways, maj_at_k, mean, pass_at_k
 from evals.metrics.intervals import bootstrap_interval, wilson_interval
 from evals.metrics.paired_tests import (
     mcnemar_exact,
@@ -30,28 +32,76 @@ def test_pass_at_k_of_the_whole_group_is_one_or_nothing() -> None:
 
 
 def test_pass_at_k_refuses_a_group_smaller_than_k() -> None:
-    with pytest.raises(ValueError, match="pass@8 of a group of 4"):
+    with pytest.raises(ValueError, match="k=8 of a group of 4"):
         pass_at_k(4, 2, 8)
 
 
-def test_mean_at_k_counts_the_ungraded_as_not_correct() -> None:
-    assert mean_at_k([True, None, False, True]) == 0.5
-    assert mean_at_k([True, None, False, True], 1) == 1.0
+def test_what_has_no_verdict_is_taken_as_wrong_and_as_right() -> None:
+    assert both_ways([True, None, False, True], mean) == Bounds(0.5, 0.75)
     with pytest.raises(ValueError, match="group of 0"):
-        mean_at_k([])
+        mean([])
 
 
 def test_maj_at_k_takes_the_most_frequent_answer() -> None:
-    assert (
-        maj_at_k(["7", "8", "7", None, None, None], [True, False, True, False, False, False]) == 1
-    )
+    silent = [None, None, None]
+    assert maj_at_k(["7", "8", "7", *silent], [True, False, True, False, False, False]) == 1
     assert maj_at_k(["8", "8", "7"], [False, False, True]) == 0
     assert maj_at_k([None, None], [False, False]) == 0
 
 
+def test_right_answers_are_one_answer_however_spelled() -> None:
+    """The right one once lost to "8" for being written in two ways."""
+    assert maj_at_k(["7", "seven", "8", "8", "7.0"], [True, True, False, False, True]) == 1
+    assert maj_at_k([None, "8"], [True, False]) == 0.5
+    assert maj_at_k(["7", "7", "8"], [True, False, False]) == 1
+
+
 def test_maj_at_k_shares_a_tie() -> None:
     assert maj_at_k(["7", "8"], [True, False]) == 0.5
+    assert maj_at_k(["7", "8", "9"], [True, False, False]) == pytest.approx(1 / 3)
     assert maj_at_k(["7", "8", "8"], [True, False, False], k=2) == 0.5
+
+
+GROUPS = st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=7)
+
+
+@given(GROUPS, st.data())
+def test_best_of_k_is_the_mean_over_all_subsets(
+    group: list[tuple[bool, int]], data: st.DataObject
+) -> None:
+    k = data.draw(st.integers(1, len(group)))
+    correct, rewards = zip(*group, strict=True)
+    chosen = [brute_best(subset) for subset in itertools.combinations(group, k)]
+    expected = sum(chosen) / len(chosen)
+    assert best_of_k(correct, rewards, k) == pytest.approx(expected)
+
+
+def brute_best(subset: Sequence[tuple[bool, int]]) -> float:
+    """Correctness of the completion of largest reward, the mean of those that share it."""
+    largest = max(reward for _, reward in subset)
+    best = [is_right for is_right, reward in subset if reward == largest]
+    return sum(best) / len(best)
+
+
+def test_best_of_k_by_a_reward_that_knows_is_pass_at_k() -> None:
+    correct = [True, False, False, True, False]
+    for k in range(1, 6):
+        assert best_of_k(correct, [*map(float, correct)], k) == pytest.approx(pass_at_k(5, 2, k))
+        assert best_of_k(correct, [1.0] * 5, k) == pytest.approx(0.4)
+
+
+@given(st.lists(st.sampled_from([True, False, None]), min_size=1, max_size=5), st.data())
+def test_all_ways_to_settle_lie_between_the_two(
+    correct: list[bool | None], data: st.DataObject
+) -> None:
+    n = len(correct)
+    answers = data.draw(st.lists(st.sampled_from(["7", "8", None]), min_size=n, max_size=n))
+    rewards = data.draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
+    ways = [[False, True] if verdict is None else [verdict] for verdict in correct]
+    for estimate in (mean, partial(maj_at_k, answers), lambda c: best_of_k(c, rewards)):
+        values = [estimate(settled) for settled in itertools.product(*ways)]
+        bounds = both_ways(correct, estimate)
+        assert (bounds.low, bounds.high) == (min(values), max(values))
 
 
 @pytest.mark.parametrize(
