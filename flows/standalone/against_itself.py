@@ -99,9 +99,7 @@ def _guarded(
 ) -> gate_stage.Guarded:
     """What a guard watches: its own problems, or the completions that are there."""
     if guard.problems is None:
-        return gate_stage.Guarded(
-            config=guard, incumbent=dev.incumbent, candidate=dev.candidate
-        )
+        return gate_stage.Guarded(config=guard, incumbent=dev.incumbent, candidate=dev.candidate)
     (on_guard,) = preparation.evaluations(guard.name)
     count = guard.group_size or on_guard.settings.eval.group_size
     one, other = (

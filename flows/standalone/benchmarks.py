@@ -125,9 +125,7 @@ class BenchmarkLoader:
 
     def _formatted(self, source: Any, changes: Mapping[str, Any]) -> Any:
         given = self._options.answer_format
-        return source.model_copy(
-            update={**changes, **({"answer_format": given} if given else {})}
-        )
+        return source.model_copy(update={**changes, **({"answer_format": given} if given else {})})
 
     def _asked_with(self, benchmark: Benchmark) -> ResolvedProtocol | None:
         if self._protocol is None:
@@ -157,9 +155,7 @@ def _columns(path: str, problem: str | None, answer: str | None) -> Columns:
     rows = read_rows(Path(path))
     options = ("--problem-column", "--answer-column")
     columns = find_columns(rows, path, problem, answer, options)
-    return columns.model_copy(
-        update={name: name for name in _EXTRA_COLUMNS if _has(rows, name)}
-    )
+    return columns.model_copy(update={name: name for name in _EXTRA_COLUMNS if _has(rows, name)})
 
 
 def _has(rows: Sequence[RawRow], name: str) -> bool:

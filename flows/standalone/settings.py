@@ -109,4 +109,3 @@ def _settled(before: Mapping[str, Any], protocol: Mapping[str, Any]) -> dict[str
     if protocol.get("temperature") == 0:
         kept.pop("group_size", None)
     return {**kept, **protocol}
-
