@@ -8,49 +8,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ratchet.visible import json_text
+from flows.standalone.options import (
+    CHECKPOINT,
+    AnswerColumnOption,
+    BenchmarkOption,
+    ConfigOption,
+    DataOption,
+    FormatOption,
+    JsonOption,
+    LimitOption,
+    ProblemColumnOption,
+    ProtocolOption,
+    SeedOption,
+    SettingsOption,
+    ShotsOption,
+    StoreOption,
+    TrustOption,
+    benchmark_options,
+)
+from ratchet.visible import json_text, visible
 
 if TYPE_CHECKING:
     from flows.standalone.prepare import Wanted
 
-CHECKPOINT_HELP = (
-    "A folder (checkpoint or adapter), a hub id, RUN, RUN@N, RUN@base, or a server's URL."
-)
-BenchmarkOption = Annotated[
-    list[str] | None,
-    typer.Option("--benchmark", "-b", help="gsm8k, math, math500, a FILE, or a config's set."),
-]
-DataOption = Annotated[Path | None, typer.Option(help="A local copy of a well-known benchmark.")]
-ConfigOption = Annotated[
-    Path | None, typer.Option(help="Take engine, prompt, eval and sets from a run's config.")
-]
-ProtocolOption = Annotated[
-    str | None, typer.Option(help="boxed, gsm8k-8-shot or math-4-shot (docs/evaluation.md).")
-]
-ShotsOption = Annotated[
-    Path | None, typer.Option(help="A local train split to draw worked examples from.")
-]
-SettingsOption = Annotated[
-    list[str] | None, typer.Option("--set", help="E.g. eval.max_tokens=2048, engine.kind=…")
-]
-SeedOption = Annotated[int | None, typer.Option(help="Another seed draws other completions.")]
-LimitOption = Annotated[int | None, typer.Option(min=1, help="The first so many problems only.")]
-ProblemColumnOption = Annotated[str | None, typer.Option(help="A file's column of problems.")]
-AnswerColumnOption = Annotated[str | None, typer.Option(help="Its column of reference answers.")]
-FormatOption = Annotated[
-    str | None, typer.Option(help="Where answers stand: auto, boxed, hash, last_number, …")
-]
-TrustOption = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run Python code beside the checkpoint.")
-]
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="RATCHET_STORE", help="The folder of artifacts and runs.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object on stdout.")]
+_BROKEN = 1
+"""Exit code where nothing could be graded."""
 
 
 def evaluate(
-    checkpoint: Annotated[str | None, typer.Argument(help=CHECKPOINT_HELP)] = None,
+    checkpoint: Annotated[str | None, typer.Argument(help=f"What to ask: {CHECKPOINT}.")] = None,
     benchmark: BenchmarkOption = None,
     data: DataOption = None,
     config: ConfigOption = None,
@@ -67,35 +53,77 @@ def evaluate(
         bool, typer.Option("--aa", help="Put it to gate and guards against itself.")
     ] = False,
     completions: Annotated[
-        Path | None, typer.Option(help="Score this file's recorded completions instead.")
+        Path | None, typer.Option(help="Score this file's completions; no checkpoint is asked.")
     ] = None,
     completion: Annotated[str, typer.Option(help="Its column of completions.")] = "completion",
     reference: Annotated[
         str, typer.Option(help="Its column of reference answers.")
     ] = "reference_answer",
-    by: Annotated[str | None, typer.Option(help="Score by this column, e.g. a model's.")] = None,
+    by: Annotated[str | None, typer.Option(help="Score each value of this column apart.")] = None,
     problem_id: Annotated[str | None, typer.Option(help="Its column of problem ids.")] = None,
     finish_reason: Annotated[str | None, typer.Option(help="Its column: stop or length.")] = None,
     store: StoreOption = Path("ratchet-store"),
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a checkpoint, adapter or server on benchmarks; what the store has is used."""
-    if completions is not None:
-        raise NotImplementedError
-    wanted = wanted_of(
-        benchmarks=benchmark,
+    from flows.standalone.prepare import Wanted
+
+    wanted = Wanted(
+        benchmarks=tuple(benchmark or ()),
         config=config,
         protocol=protocol,
-        settings=settings,
+        settings=tuple(settings or ()),
         seed=seed,
         trust_remote_code=trust_remote_code,
-        options={
-            "data": data,
-            "shots": shots,
-            "problem_column": problem_column,
-            "answer_column": answer_column,
-            "answer_format": answer_format,
-            "limit": limit,
-        },
+        options=benchmark_options(
+            data=data,
+            shots=shots,
+            problem_column=problem_column,
+            answer_column=answer_column,
+            answer_format=answer_format,
+            limit=limit,
+        ),
     )
     _evaluate(_named(checkpoint), wanted, store, aa=aa, as_json=as_json)
+
+
+def _named(checkpoint: str | None) -> str:
+    from ratchet.errors import InputError
+
+    if checkpoint is None:
+        raise InputError(f"nothing to evaluate is named: give {CHECKPOINT}, or --completions FILE")
+    return checkpoint
+
+
+def _evaluate(name: str, wanted: Wanted, store: Path, *, aa: bool, as_json: bool) -> None:
+    from flows.standalone.against_itself import check_drawn_by_chance, put_to_gate
+    from flows.standalone.evaluator import open_evaluator, result_of
+    from flows.standalone.prepare import prepare
+    from ratchet.store.artifacts import Store
+
+    place = Store(store)
+    prepared = prepare(place, [name], wanted)
+    evaluations = [each for name in wanted.benchmarks for each in prepared.evaluations(name)]
+    if aa:
+        for evaluation in evaluations:
+            check_drawn_by_chance(evaluation)
+    results = []
+    with open_evaluator(place, lora=prepared.needs_lora) as evaluator:
+        for evaluation in evaluations:
+            if aa:
+                results.append(put_to_gate(place, evaluator, evaluation, prepared))
+            else:
+                results.append(result_of(evaluator.measure(evaluation)))
+            if not as_json:
+                _say(results[-1], aa=aa)
+    if as_json:
+        sys.stdout.write(json_text(results) + "\n")
+    if any(result["metrics"].get("state") == "grader_broken" for result in results):
+        raise typer.Exit(_BROKEN)
+
+
+def _say(result: dict[str, Any], *, aa: bool) -> None:
+    from flows.standalone.against_itself import told
+    from flows.standalone.tables import result_lines
+
+    typer.echo(visible("\n".join(told(result) if aa else result_lines(result))))

@@ -5,6 +5,7 @@ The draws are a run's own: `incumbent` and `aa`, look by look. No alpha is spent
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,9 @@ from evals.stage import Draw
 from flows.config import Guard, RunConfig
 from flows.standalone.evaluator import Evaluation, Evaluator
 from flows.standalone.prepare import Preparation
+from flows.standalone.tables import protocol_line
 from ratchet.errors import InputError
-from ratchet.store.artifacts import Artifact, Store
+from ratchet.store.artifacts import Store
 
 PURPOSES = ("incumbent", "aa")
 
@@ -39,7 +41,7 @@ def put_to_gate(
     evaluator: Evaluator,
     evaluation: Evaluation,
     preparation: Preparation,
-) -> Artifact:
+) -> dict[str, Any]:
     """What the gate, and the config's guards, decide on the checkpoint against itself.
 
     The level is that of a run's first decision; without a config, all of `gate.alpha`.
@@ -52,11 +54,18 @@ def put_to_gate(
         for guard in (config.guards if config else ())
     }
     inputs = replace(inputs, guards=guards)
-    artifact, _ = store.build(
+    artifact, reused = store.build(
         gate_stage.spec(settings.gate, inputs),
         lambda out: gate_stage.run(settings.gate, inputs, out),
     )
-    return artifact
+    return {
+        "checkpoint": evaluation.checkpoint.name,
+        "benchmark": evaluation.benchmark.name,
+        "artifact": artifact.identity,
+        "reused": reused,
+        "protocol": evaluation.told(),
+        "metrics": artifact.metrics,
+    }
 
 
 def _level(evaluation: Evaluation, config: RunConfig | None) -> float:
@@ -108,20 +117,26 @@ def _guarded(
     return gate_stage.Guarded(config=guard, incumbent=(one,), candidate=(other,))
 
 
-def told(metrics: dict[str, Any]) -> str:
+def told(result: Mapping[str, Any]) -> list[str]:
     """What gate and guards decided, in words."""
-    lines = [f"gate: {metrics['verdict']}: {metrics['reason']}"]
-    for look in metrics["looks"]:
-        p = "–" if look["p"] is None else f"{look['p']:.2g}"
-        lines.append(
-            f"  at {look['completions']} completions: {100 * look['incumbent']:.1f} % and "
-            f"{100 * look['candidate']:.1f} %, p={p} against {look['level']:.2g}: "
-            f"{_OUTCOMES[look['outcome']]}"
-        )
+    metrics = result["metrics"]
+    lines = [
+        f"{result['checkpoint']} against itself on {result['benchmark']}",
+        f"  gate: {metrics['verdict']}: {metrics['reason']}",
+    ]
+    lines += [f"    {_look_line(look)}" for look in metrics["looks"]]
     for name, guard in metrics["guards"].items():
-        lines.append(f"guard {name}: {guard['verdict']}: {guard['reason']}")
-    lines.append(_verdict(metrics))
-    return "\n".join(lines)
+        lines.append(f"  guard {name}: {guard['verdict']}: {guard['reason']}")
+    return [*lines, f"  {_verdict(metrics)}", f"  protocol {protocol_line(result['protocol'])}"]
+
+
+def _look_line(look: Mapping[str, Any]) -> str:
+    p = "–" if look["p"] is None else f"{look['p']:.2g}"
+    means = f"{100 * look['incumbent']:.1f} % and {100 * look['candidate']:.1f} %"
+    return (
+        f"at {look['completions']} completions of {look['n']:,} problems: {means}, p={p} against "
+        f"{look['level']:.2g}: {_OUTCOMES[look['outcome']]}"
+    )
 
 
 _OUTCOMES = {
@@ -132,13 +147,13 @@ _OUTCOMES = {
 }
 
 
-def _verdict(metrics: dict[str, Any]) -> str:
+def _verdict(metrics: Mapping[str, Any]) -> str:
     refused = [n for n, g in metrics["guards"].items() if g["verdict"] == "refused"]
     fooled = ["the gate promoted"] if metrics["looks"][-1]["outcome"] == "promote" else []
     fooled += [f"guard {name} refused" for name in refused]
     if not fooled:
         return "A/A: nothing was seen where there is nothing, as it should be"
     return (
-        f"A/A: {' and '.join(fooled)} a checkpoint that is the same: chance does that at the stated "
-        "levels; if other seeds (--seed) show it often, the levels are not kept"
+        f"A/A: {' and '.join(fooled)} a checkpoint that is the same: chance does that at the "
+        "stated levels; if other seeds (--seed) show it often, the levels are not kept"
     )

@@ -1,9 +1,9 @@
-"""From the command line's words to evaluations: everything is found and checked before it starts."""
+"""From the command line's words to evaluations: all is found and checked before one starts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Wanted:
     benchmarks: tuple[str, ...]
     config: Path | None = None
     protocol: str | None = None
-    options: BenchmarkOptions = BenchmarkOptions()
+    options: BenchmarkOptions = field(default_factory=BenchmarkOptions)
     settings: tuple[str, ...] = ()
     seed: int | None = None
     trust_remote_code: bool = False

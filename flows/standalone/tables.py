@@ -1,15 +1,10 @@
-"""Results in words: what `ratchet eval` and `ratchet compare` print."""
+"""One evaluation's figures in words, with how they came about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evals.compare.paired_comparison import PairedComparison
-from ratchet.visible import visible
-
-SHOWN = 20
-"""Discordant problems that are printed; --json has all."""
 _SHARES = ("truncated", "no_answer", "language")
 
 
@@ -78,47 +73,3 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
         f"tokens, answers {protocol['answer_format']}, grader {protocol['grader']}, engine "
         f"{protocol['engine']}"
     )
-
-
-def comparison_lines(
-    names: Sequence[str], results: Sequence[Mapping[str, Any]], found: PairedComparison
-) -> list[str]:
-    """Two evaluations of one benchmark, paired."""
-    lines = [f"on {results[0]['benchmark']}: {found.sentence}"]
-    for name, mean, result in zip(names, (found.a, found.b), results, strict=True):
-        lines.append(f"  {name}: {100 * mean:.1f} %, {percent(result['metrics'])} alone")
-    completions = "one completion" if found.k == 1 else f"{found.k} completions"
-    lines.append(
-        f"  {found.n:,} problems, {completions} of each; {found.gained:,} gained, "
-        f"{found.lost:,} lost; {found.test}, two-sided"
-    )
-    if found.unscored_a or found.unscored_b:
-        lines.append(
-            f"  not graded, and counted both ways: {found.unscored_a:,} and {found.unscored_b:,}"
-        )
-    if found.left_out:
-        lines.append(f"  left out: {found.left_out:,} problems whose prompts have no room")
-    lines += _problem_lines(found)
-    return [*lines, f"  protocol: {protocol_line(results[0]['protocol'])}"]
-
-
-def _problem_lines(found: PairedComparison) -> Iterator[str]:
-    if found.regressions:
-        yield f"  regressions: {_listed(found.regressions)}"
-    if found.discordant:
-        yield "  differ most (A, B):"
-    ranked = sorted(found.discordant, key=lambda each: (-abs(each.b - each.a), each.problem_id))
-    for each in ranked[:SHOWN]:
-        yield f"    {each.problem_id}  {100 * each.a:.0f} % {100 * each.b:.0f} %"
-    if len(ranked) > SHOWN:
-        yield f"    and {len(ranked) - SHOWN:,} more; --json has all"
-
-
-def _listed(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
-    return ", ".join(ids[:SHOWN]) + more
-
-
-def printed(lines: Sequence[str]) -> str:
-    """Lines as they go to a terminal."""
-    return visible("\n".join(lines))
