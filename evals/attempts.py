@@ -6,11 +6,12 @@ wrong and as if it were right. A problem whose prompt had no room in the engine 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from evals.config import Metric
-from evals.metrics.estimators import Bounds, both_ways, maj_at_k, mean, pass_at_k
+from evals.metrics.estimators import Bounds, best_of_k, both_ways, maj_at_k, mean, pass_at_k
 from ratchet.generation.engine import PROMPT_TOO_LONG
 from ratchet.records import EvalRow
 from ratchet.texts.language.judge import LanguageJudge
@@ -135,6 +136,27 @@ def measure(problem: ProblemAttempts, metric: Metric, k: int | None = None) -> B
             return _only([a.num_tokens for a in attempts if a.was_made])
         case "language":
             return _only([a.in_language for a in attempts if a.in_language is not None])
+
+
+def best_by_logprob(problem: ProblemAttempts, k: int | None = None) -> Bounds | None:
+    """Chance that of `k` completions (default: all) the likeliest per token is correct.
+
+    What the engine failed to make is chosen last. None where a completion has no logprob.
+
+    Raises:
+        ValueError: if the problem has fewer than `k` completions.
+    """
+    made = [attempt for attempt in problem.attempts if attempt.was_made]
+    if not made or any(attempt.logprob is None for attempt in made):
+        return None
+    rewards = [_per_token(attempt) for attempt in problem.attempts]
+    return both_ways(problem.correct, lambda right: best_of_k(right, rewards, k))
+
+
+def _per_token(attempt: Attempt) -> float:
+    if attempt.logprob is None:
+        return -math.inf
+    return attempt.logprob / max(attempt.num_tokens, 1)
 
 
 def _pass_at(correct: Sequence[bool], k: int | None) -> float:

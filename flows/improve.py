@@ -9,7 +9,7 @@ from typing import Literal
 
 from prefect import flow
 
-from evals.exploration.plateau import IterationSigns, plateau
+from evals.exploration.plateau import IterationSigns, collapse_warning, plateau
 from flows.config import stored_config
 from flows.display import Display
 from flows.reports.prefect_artifacts import publish_iteration, publish_outcome
@@ -48,6 +48,8 @@ class _State:
     base: Artifact
     """The base model's first look on dev."""
     incumbent: Policy
+    explored: Artifact | None = None
+    """What the base model explored, which drew iteration 0's completions."""
     since_promotion: int = 0
     signs: list[IterationSigns] = field(default_factory=list)
 
@@ -71,9 +73,11 @@ def _iterations(session: Session, state: _State) -> Iterator[int]:
     """Until there are no more, patience is at its end, or nothing more is to be expected."""
     for iteration in range(session.config.iterations):
         yield iteration
+        if warning := collapse_warning(state.signs[-1]):
+            session.display.line(f"{iteration}: {warning}")
         found = plateau(state.signs, session.config.exploration)
-        for sentence in found.sentences:
-            session.display.line(f"{iteration}: {sentence}")
+        if found.reached:
+            session.display.line(f"{iteration}: {found.sentence}")
         stopped = found.reached and session.config.exploration.stop_at_plateau
         if stopped or state.since_promotion == session.config.patience:
             return
@@ -83,13 +87,16 @@ def _iterate(session: Session, iteration: int, state: _State, sets: LoadedSets) 
     """One pass: the incumbent after it is the candidate, where the gate says so."""
     completions = making.sample(session, iteration, state.incumbent, sets)
     judged = making.judge(session, iteration, completions, sets)
-    explored = making.explore(session, iteration, judged)
+    explored = making.explore(session, iteration, judged, state.explored)
+    state.explored = state.explored or explored
     candidate = making.train_chain(session, iteration, judged, state.incumbent, sets)
     decision = None
     if candidate is not None:
         contest = deciding.contest_of(iteration, state.base, state.incumbent, candidate)
         decision = deciding.against_incumbent(session, contest, sets)
-    state.signs.append(making.signs(session, iteration, explored, decision))
+    decided = decision.metrics if decision else None
+    gain = session.config.gate.smallest_gain
+    state.signs.append(IterationSigns.of(explored.metrics, decided, gain))
     if candidate is not None and decision is not None and decision.metrics["promoted"]:
         state.incumbent, state.since_promotion = candidate, 0
     else:

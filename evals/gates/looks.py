@@ -53,9 +53,9 @@ class Decision:
     `needs_completions` (of each of these problems) would do, None for what would not help.
     "undecided": a person has not said yet.
 
-    `p` is one-sided, of the last look; `level` the whole decision's. `difference` is candidate minus
-    incumbent with what has no verdict counted against the candidate, `low` and `high` its 95 %
-    interval, as if there had been one look. `unscored_...` counts completions, `left_out` the
+    `p` is one-sided, of the last look; `level` the whole decision's. `difference` is candidate
+    minus incumbent with what has no verdict counted against the candidate, `low` and `high` its
+    95 % interval, as if there had been one look. `unscored_...` counts completions, `left_out` the
     problems that neither side was asked.
     """
 

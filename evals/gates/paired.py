@@ -144,12 +144,15 @@ def pair(
     )
     doubt = None
     if unscored.incumbent + unscored.candidate:
-        spans = ((b.highest - b.lowest) + (a.highest - a.lowest) for b, a in zip(before, after, strict=True))
-        doubt = _values(spans)
+        spans = (
+            (b.highest - b.lowest) + (a.highest - a.lowest)
+            for b, a in zip(before, after, strict=True)
+        )
+        doubt = np.fromiter(spans, np.float64, len(ids))
     return Pairs(
         ids,
-        _values(problem.highest for problem in before),
-        _values(problem.lowest for problem in after),
+        np.array([problem.highest for problem in before], dtype=np.float64),
+        np.array([problem.lowest for problem in after], dtype=np.float64),
         min((len(problem.attempts) for problem in (*before, *after)), default=1),
         unscored,
         left_out=len(candidate) - len(ids),

@@ -21,7 +21,7 @@ def points(difference: float, interval: Interval) -> str:
 
 
 def numbers(pairs: Pairs, interval: Interval, look: int, looks: int) -> str:
-    """What was compared, and how it came out: `mean@2 over 1200, +9.5 points [...], look 1 of 3`."""
+    """What was compared, and the outcome: `mean@2 over 1200, +9.5 points [...], look 1 of 3`."""
     told = f"mean@{pairs.completions} over {pairs.n}"
     if pairs.completions == 1:
         told = f"McNemar, {pairs.gained} gained, {pairs.lost} lost of {pairs.n}"

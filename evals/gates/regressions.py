@@ -22,7 +22,7 @@ class Regression:
 
     @property
     def is_lost(self) -> bool:
-        """Whether most of the incumbent's completions solved it, and most of the candidate's don't."""
+        """Whether half of the incumbent's completions solve it or more, and fewer of the candidate's."""
         return self.incumbent >= _SOLVED > self.candidate
 
 

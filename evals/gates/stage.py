@@ -197,5 +197,3 @@ def _discordant(inputs: GateInputs, dev: Pairs) -> list[GateRow]:
         for i, before, after in zip(pairs.ids, pairs.incumbent, pairs.candidate, strict=True)
         if before != after
     ]
-
-

@@ -29,7 +29,7 @@ _PRIOR_NOISE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class VarianceSplit:
-    """The variance of a problem's difference: what more completions don't shrink, and what they do."""
+    """The variance of a problem's difference, split by whether more completions shrink it."""
 
     between: float
     within: float
@@ -134,7 +134,7 @@ def prior_variance(k: int) -> float:
 
 @cache
 def prior_split() -> VarianceSplit:
-    """`prior_variance`, split; by quadrature: 4,000 quantiles of the Beta, 32 nodes of the noise."""
+    """`prior_variance`, split; by quadrature (4,000 quantiles, 32 nodes of the noise)."""
     from scipy.special import betaincinv, expit, logit
 
     before = betaincinv(*_PRIOR_BETA, (np.arange(4000) + 0.5) / 4000)

@@ -87,5 +87,3 @@ def greedy(config: EvalConfig) -> EvalConfig:
     return EvalConfig.model_validate(
         {**config.model_dump(), "temperature": 0.0, "group_size": 1, "params": config.params}
     )
-
-

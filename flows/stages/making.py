@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+from evals.exploration import stage as exploration_stage
 from filters import stage as filter_stage
 from filters.selection import stage as select_stage
+from filters.selection.stage import rows_per_problem
 from flows.config import Training
 from flows.preflight import problem_sets
 from flows.reports import sets_report
@@ -64,6 +66,21 @@ def judge(
     inputs = filter_inputs(session.config, sets, completions, session.grader)
     verdicts = session.stage(key, filter_stage, filters, inputs)
     return JudgedCompletions(completions, verdicts)
+
+
+def explore(
+    session: Session, iteration: int, judged: JudgedCompletions, first: Artifact | None
+) -> Artifact:
+    """How the policy explored; `first` holds iteration 0's figures, which are the base model's."""
+    inputs = exploration_stage.ExplorationInputs(
+        completions=judged.completions,
+        verdicts=judged.verdicts,
+        base=first,
+        iteration=iteration,
+        wanted_per_problem=rows_per_problem(session.config.trainings(iteration)[0].selection),
+    )
+    key = StepKey(iteration, "explore")
+    return session.stage(key, exploration_stage, session.config.exploration, inputs)
 
 
 def select(

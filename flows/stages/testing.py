@@ -36,9 +36,7 @@ def read_test(session: Session, base: Policy, final: Policy, sets: LoadedSets) -
 
 def _greedily(session: Session, role: str, policy: Policy, sets: LoadedSets) -> Artifact:
     key = StepKey(None, "test", role)
-    return evaluate(
-        session, key, policy, sets["test"], Draw(1), config=greedy(session.config.eval)
-    )
+    return evaluate(session, key, policy, sets["test"], Draw(1), config=greedy(session.config.eval))
 
 
 def _sampled(

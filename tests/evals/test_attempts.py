@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -13,27 +12,7 @@ from evals.attempts import MAX_ANSWER, Bounds, ProblemAttempts, gather, measure
 from evals.config import EvalConfig, Metric
 from ratchet.generation.engine import PROMPT_TOO_LONG
 from ratchet.records import EvalRow
-
-
-def make_row(correct: bool | None, problem_id: str = "p", **given: Any) -> EvalRow:
-    reasons = {True: "equal_string", False: "different", None: "timeout"}
-    defaults: dict[str, Any] = {
-        "benchmark": "dev",
-        "attempt": 0,
-        "completion": "text",
-        "answer": "7" if correct else "8",
-        "reason": reasons[correct],
-        "finish_reason": "stop",
-        "num_tokens": 5,
-    }
-    return EvalRow(**{**defaults, **given}, problem_id=problem_id, correct=correct)
-
-
-def dead(reason: str = "engine_error") -> EvalRow:
-    """What the engine made nothing for."""
-    return make_row(
-        None, completion="", answer=None, reason=reason, finish_reason="error", num_tokens=0
-    )
+from tests.helpers.graded import dead, make_row
 
 
 def problem_of(*rows: EvalRow, language: str = "") -> ProblemAttempts:

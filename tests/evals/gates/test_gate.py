@@ -7,7 +7,6 @@ from evals.attempts import gather
 from evals.config import EvalConfig, GateConfig, GuardConfig
 from evals.gates.guards import check_guard
 from evals.gates.paired import Pairs, Unscored, decide, pair
-from evals.summary import summarize
 from ratchet.generation.engine import PROMPT_TOO_LONG
 from ratchet.records import EvalRow
 
@@ -125,25 +124,6 @@ def test_a_guard_that_was_not_graded_holds_the_candidate_back(unscored: int) -> 
     decision = check_guard("gsm8k", GuardConfig(), GateConfig(), pair_rows(verdicts, verdicts))
     assert not decision.promoted
     assert f"guard gsm8k: {unscored} of the incumbent's 100" in decision.reason
-
-
-def test_unscored_is_not_zero_in_a_report() -> None:
-    rows = [make_row("a", True), make_row("b", None), make_row("c", False)]
-    summary = summarize(rows, 0.95)
-    assert (summary["mean"], summary["n"], summary["unscored"]) == (0.5, 2, 1)
-
-
-def test_the_mean_is_over_problems_and_by_level() -> None:
-    rows = [make_row("a", True, 0), make_row("a", False, 1), make_row("b", True, 0, level=2)]
-    summary = summarize(rows, 0.95)
-    assert summary["mean"] == pytest.approx(0.75)
-    assert summary["by_level"]["1"]["mean"] == 0.5
-    assert summary["by_level"]["2"]["n"] == 1
-    assert summary["low"] <= 0.75 <= summary["high"]
-
-
-def test_an_empty_benchmark_has_no_mean() -> None:
-    assert summarize([], 0.95)["mean"] is None
 
 
 def test_greedy_with_several_completions_is_a_config_error() -> None:

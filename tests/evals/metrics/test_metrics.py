@@ -1,5 +1,7 @@
 import itertools
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 from functools import partial
 
@@ -8,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evals.metrics import intervals
 from evals.metrics.estimators import Bounds, best_of_k, both_ways, maj_at_k, mean, pass_at_k
-from evals.metrics.intervals import bootstrap_interval, wilson_interval
+from evals.metrics.intervals import (
+    Interval,
+    bootstrap_interval,
+    rate_interval,
+    t_interval,
+    wilson_interval,
+)
 from evals.metrics.paired_tests import (
     mcnemar_exact,
     mcnemar_exact_two_sided,
@@ -140,6 +149,33 @@ def test_bootstrap_interval_comes_near_the_normal_one() -> None:
     assert interval.low == pytest.approx(0.3 - half, abs=0.003)
     assert interval.high == pytest.approx(0.3 + half, abs=0.003)
     assert interval == bootstrap_interval(values, seed=0)
+
+
+def test_a_bootstrap_of_few_distinct_values_draws_as_one_of_many_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = [0.0] * 20 + [0.3] * 30 + [1.0] * 50
+    few = intervals.resampled_means(np.array(values), seed=0, resamples=50_000)
+    monkeypatch.setattr(intervals, "_FEW", 0)
+    many = intervals.resampled_means(np.array(values), seed=0, resamples=50_000)
+    assert few.mean() == pytest.approx(many.mean(), abs=0.001)
+    assert few.std() == pytest.approx(many.std(), rel=0.02)
+    assert not np.array_equal(few, many)
+
+
+def test_one_rate_between_none_and_all_tells_no_spread() -> None:
+    assert rate_interval([0.5]) == Interval(0.0, 1.0)
+    assert rate_interval([1.0]) == wilson_interval(1, 1)
+    assert rate_interval([0.5, 1.0]) == bootstrap_interval([0.5, 1.0], seed=0)
+    with pytest.raises(ValueError, match="at least two"):
+        t_interval([5.0])
+
+
+@pytest.mark.parametrize("module", ["evals.metrics.paired_tests", "evals.stage", "flows.cli"])
+def test_scipy_is_imported_by_what_needs_it_alone(module: str) -> None:
+    code = f"import sys, {module}; print('scipy' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
 
 
 def test_bootstrap_refuses_nothing_and_nan() -> None:
