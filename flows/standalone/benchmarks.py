@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evals.protocols import Protocol, ResolvedProtocol, resolve
 from flows.preflight import problem_sets
 from flows.standalone.settings import Origin
 from flows.starters.data import find_columns
+from ratchet.config import Config
 from ratchet.errors import InputError
 from ratchet.problems.config import (
     Columns,
@@ -33,6 +34,7 @@ KNOWN: Mapping[str, Gsm8kSource | MathSource | Math500Source] = {
     "math": MathSource(split="test"),
     "math500": Math500Source(),
 }
+SourceT = TypeVar("SourceT", bound=Config)
 _EXTRA_COLUMNS = ("level", "subject", "problem_id")
 
 
@@ -105,8 +107,8 @@ class BenchmarkLoader:
         name, given, file = text.partition("=")
         if name in KNOWN:
             path = file if given else self._options.data
-            source: ProblemSource = KNOWN[name]
-            return name, self._formatted(source, {"path": str(path)} if path else {})
+            changes = {"path": str(path)} if path else {}
+            return name, self._formatted(KNOWN[name], **changes)
         if given and Path(file).exists():
             return name, self._file(file)
         raise InputError(f"--benchmark {text!r} is no file, and names no set: {self._known()}")
@@ -120,12 +122,12 @@ class BenchmarkLoader:
     def _file(self, path: str) -> FileSource:
         options = self._options
         columns = _columns(path, options.problem_column, options.answer_column)
-        source = FileSource(path=path, columns=columns)
-        return self._formatted(source, {})
+        return self._formatted(FileSource(path=path, columns=columns))
 
-    def _formatted(self, source: Any, changes: Mapping[str, Any]) -> Any:
-        given = self._options.answer_format
-        return source.model_copy(update={**changes, **({"answer_format": given} if given else {})})
+    def _formatted(self, source: SourceT, **changes: Any) -> SourceT:
+        if self._options.answer_format:
+            changes["answer_format"] = self._options.answer_format
+        return source.model_copy(update=changes)
 
     def _asked_with(self, benchmark: Benchmark) -> ResolvedProtocol | None:
         if self._protocol is None:

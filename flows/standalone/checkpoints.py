@@ -16,7 +16,7 @@ from ratchet.policy import ModelConfig, Policy, base_policy, checkpoint_digest
 from ratchet.store.artifacts import Store
 from ratchet.store.identity import digest
 from ratchet.store.ledger import Run, list_runs
-from samplers.config import OpenAIEngineConfig, VllmEngineConfig
+from samplers.config import VllmEngineConfig
 
 _ADAPTER = "adapter_config.json"
 _WHAT = "a folder with a checkpoint or an adapter, a hub id (owner/name), a run, or a server's URL"
@@ -48,17 +48,19 @@ class Checkpoint:
         """
         engine = settings.engine
         if self.policy is None:
-            assert isinstance(engine, OpenAIEngineConfig)
-            return Policy(
-                fingerprint=digest({"server": engine.url, "model": engine.model}),
-                model=engine.model,
-            )
+            return _served(engine)
         if self.rank and isinstance(engine, VllmEngineConfig) and self.rank > engine.lora_rank:
             raise InputError(
                 f"{self.name}: an adapter of rank {self.rank}, but the engine has room for "
                 f"{engine.lora_rank}; --set engine.lora_rank={self.rank}"
             )
         return self.policy
+
+
+def _served(engine: Any) -> Policy:
+    return Policy(
+        fingerprint=digest({"server": engine.url, "model": engine.model}), model=engine.model
+    )
 
 
 def find_checkpoint(name: str, store: Store, *, trust_remote_code: bool = False) -> Checkpoint:
