@@ -7,6 +7,7 @@ wrong and as if it were right. A problem whose prompt had no room in the engine 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -92,22 +93,32 @@ def gather(rows: Iterable[EvalRow], language: str = "") -> dict[str, ProblemAtte
     Raises:
         ValueError: if `language` is no known code.
     """
+    return gather_by(lambda row: "", rows, language).get("", {})
+
+
+def gather_by(
+    group: Callable[[EvalRow], str], rows: Iterable[EvalRow], language: str = ""
+) -> dict[str, dict[str, ProblemAttempts]]:
+    """As `gather`, for each group of rows apart, in any order: group -> problem_id -> attempts."""
     speaks = _speaks(language)
-    problems: dict[str, ProblemAttempts] = {}
+    groups: defaultdict[str, dict[str, ProblemAttempts]] = defaultdict(dict)
     for row in rows:
-        problem = problems.setdefault(row.problem_id, ProblemAttempts(row.level, row.subject))
-        problem.attempts.append(
-            Attempt(
-                row.correct,
-                None if row.answer is None else row.answer[:MAX_ANSWER],
-                row.reason,
-                row.finish_reason,
-                row.num_tokens,
-                row.logprob,
-                speaks(row.completion),
-            )
-        )
-    return problems
+        new = ProblemAttempts(row.level, row.subject)
+        problem = groups[group(row)].setdefault(row.problem_id, new)
+        problem.attempts.append(_attempt(row, speaks(row.completion)))
+    return dict(groups)
+
+
+def _attempt(row: EvalRow, in_language: bool | None) -> Attempt:
+    return Attempt(
+        row.correct,
+        None if row.answer is None else row.answer[:MAX_ANSWER],
+        row.reason,
+        row.finish_reason,
+        row.num_tokens,
+        row.logprob,
+        in_language,
+    )
 
 
 def measure(problem: ProblemAttempts, metric: Metric, k: int | None = None) -> Bounds | None:

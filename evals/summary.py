@@ -9,7 +9,7 @@ says that the grader is broken.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from evals.attempts import Attempt, ProblemAttempts, best_by_logprob, gather, measure
@@ -25,21 +25,25 @@ Figure = dict[str, Any]
 
 
 def summarize(rows: Iterable[EvalRow], config: EvalConfig) -> dict[str, Any]:
-    """All figures of one evaluation, and what happened to its completions.
+    """All figures of one evaluation, and what happened to its completions: `metrics_of`."""
+    return metrics_of(gather(rows, config.language), config)
+
+
+def metrics_of(problems: Mapping[str, ProblemAttempts], config: EvalConfig) -> dict[str, Any]:
+    """The metrics of problems by id, all with their intervals.
 
     `mean`, `low`, `high` and `n` (problems) are of the accuracy; `k` is the completions that every
     problem has, and the k of `maj_at_k` and `best_of_k` (by mean logprob per token, where the
     engine gave logprobs). `pass_at_k` has a figure for each power of two up to `k`. `length` is in
     tokens, all else are shares. A problem whose prompt had no room is in no figure.
     """
-    problems = gather(rows, config.language).values()
-    asked = [problem for problem in problems if problem.was_asked]
+    asked = [problem for problem in problems.values() if problem.was_asked]
     figures = Figures(asked, config.confidence)
     return {
         **figures.of("accuracy"),
         "state": OK if not asked or _any_graded(asked) else GRADER_BROKEN,
         "k": figures.k,
-        **_counts([attempt for problem in problems for attempt in problem.attempts]),
+        **_counts([attempt for problem in problems.values() for attempt in problem.attempts]),
         "pass_at_k": {str(k): figures.of("pass_at_k", k) for k in _powers_of_two(figures.k)},
         "maj_at_k": figures.of("maj_at_k", figures.k),
         **figures.best_of_k(),
