@@ -205,9 +205,10 @@ def _needed(differences: _Differences, gain: float, k: int, confidence: float) -
 
     With the variance that these problems show at this number of completions.
     """
-    if abs(gain) < 1e-9 or len(differences.lowest) < 2:
+    middle = differences.middle
+    if abs(gain) < 1e-9 or len(middle) < 2 or not middle.any():
         return None
-    variance = variance_of_gain(float(differences.middle.var(ddof=1)), abs(gain), k)
+    variance = variance_of_gain(float(middle.var(ddof=1)), abs(gain), k)
     return problems_needed(abs(gain), variance, (1 - confidence) / 2)
 
 

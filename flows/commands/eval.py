@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,7 @@ from flows.standalone.options import (
     StoreOption,
     TrustOption,
     benchmark_options,
+    known_format,
 )
 from ratchet.visible import json_text, visible
 
@@ -33,9 +35,24 @@ if TYPE_CHECKING:
 
 _BROKEN = 1
 """Exit code where nothing could be graded."""
+_OF_A_CHECKPOINT = {
+    "checkpoint": "CHECKPOINT",
+    "benchmark": "--benchmark",
+    "data": "--data",
+    "config": "--config",
+    "protocol": "--protocol",
+    "shots": "--shots",
+    "settings": "--set",
+    "seed": "--seed",
+    "limit": "--limit",
+    "answer_column": "--answer-column",
+    "aa": "--aa",
+}
+"""What says nothing of recorded completions: parameters by their options."""
 
 
 def evaluate(
+    context: typer.Context,
     checkpoint: Annotated[str | None, typer.Argument(help=f"What to ask: {CHECKPOINT}.")] = None,
     benchmark: BenchmarkOption = None,
     data: DataOption = None,
@@ -68,6 +85,18 @@ def evaluate(
     """Evaluate a checkpoint, adapter or server on benchmarks; what the store has is used."""
     from flows.standalone.prepare import Wanted
 
+    if completions is not None:
+        _refuse_beside_completions(context.params)
+        columns = {
+            "completion": completion,
+            "reference": reference,
+            "by": by,
+            "problem_id": problem_id,
+            "finish_reason": finish_reason,
+            "problem": problem_column,
+        }
+        _score(completions, columns, answer_format or "auto", as_json=as_json)
+        return
     wanted = Wanted(
         benchmarks=tuple(benchmark or ()),
         config=config,
@@ -85,6 +114,38 @@ def evaluate(
         ),
     )
     _evaluate(_named(checkpoint), wanted, store, aa=aa, as_json=as_json)
+
+
+def _refuse_beside_completions(params: Mapping[str, Any]) -> None:
+    from ratchet.errors import InputError
+
+    named = [option for name, option in _OF_A_CHECKPOINT.items() if params[name]]
+    if named:
+        raise InputError(
+            "--completions scores what is recorded, so that nothing is drawn: leave out "
+            f"{', '.join(named)}"
+        )
+
+
+def _score(file: Path, columns: Mapping[str, Any], answer_format: str, *, as_json: bool) -> None:
+    from flows.standalone.recorded import RecordedColumns, score_recorded
+    from flows.standalone.tables import recorded_line
+    from ratchet.verifier.grader import DEFAULT_RULES
+
+    known = known_format(answer_format)
+    scored = score_recorded(file, RecordedColumns(**columns), known, DEFAULT_RULES)
+    if as_json:
+        sys.stdout.write(json_text(scored) + "\n")
+    else:
+        widest = max(map(len, scored))
+        for name, metrics in scored.items():
+            typer.echo(visible(f"{name:<{widest}}  {recorded_line(metrics)}"))
+    _leave_if_broken(scored.values())
+
+
+def _leave_if_broken(metrics: Iterable[Mapping[str, Any]]) -> None:
+    if any(each.get("state") == "grader_broken" for each in metrics):
+        raise typer.Exit(_BROKEN)
 
 
 def _named(checkpoint: str | None) -> str:
@@ -118,8 +179,7 @@ def _evaluate(name: str, wanted: Wanted, store: Path, *, aa: bool, as_json: bool
                 _say(results[-1], aa=aa)
     if as_json:
         sys.stdout.write(json_text(results) + "\n")
-    if any(result["metrics"].get("state") == "grader_broken" for result in results):
-        raise typer.Exit(_BROKEN)
+    _leave_if_broken(result["metrics"] for result in results)
 
 
 def _say(result: dict[str, Any], *, aa: bool) -> None:

@@ -45,8 +45,9 @@ def compared(evaluator: Evaluator, one: Evaluation, other: Evaluation) -> Compar
     """Evaluate both where that was not done yet, and pair them.
 
     Raises:
-        InputError: if no problem could be put to either.
+        InputError: if both are the same, or no problem could be put to either.
     """
+    _check_differ(one, other)
     measured = [evaluator.measure(each) for each in (one, other)]
     a, b = (result_of(each) for each in measured)
     if GRADER_BROKEN in (a["metrics"]["state"], b["metrics"]["state"]):
@@ -58,6 +59,17 @@ def compared(evaluator: Evaluator, one: Evaluation, other: Evaluation) -> Compar
     except ValueError as error:
         raise InputError(f"{names[0]} and {names[1]} on {a['benchmark']}: {error}") from None
     return Compared(a, b, found)
+
+
+def _check_differ(one: Evaluation, other: Evaluation) -> None:
+    """Refuse to compare completions with themselves."""
+    policies = [each.checkpoint.policy_for(each.settings).fingerprint for each in (one, other)]
+    if policies[0] == policies[1] and one.settings == other.settings:
+        raise InputError(
+            f"{one.checkpoint.name} and {other.checkpoint.name} are the same checkpoint, so there "
+            "is nothing to compare; ratchet eval CHECKPOINT --aa draws one twice, and says what "
+            "the gate makes of it"
+        )
 
 
 def paired_lines(compared: Compared) -> list[str]:

@@ -36,6 +36,14 @@ def broken(metrics: Mapping[str, Any]) -> str:
     )
 
 
+def recorded_line(metrics: Mapping[str, Any]) -> str:
+    """One group of recorded completions."""
+    if metrics["state"] == "grader_broken":
+        return broken(metrics).strip()
+    told = [f"{name} {text}" for name, text in _figures(metrics) if not name.startswith(" ")]
+    return " · ".join(told)
+
+
 def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     k = metrics["k"]
     open_ones = f", {metrics['unscored']:,} not graded" if metrics["unscored"] else ""
@@ -50,7 +58,8 @@ def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in _SHARES:
         if name in metrics:
             yield name.replace("_", " "), percent(metrics[name])
-    yield "length", _tokens(metrics["length"])
+    if "length" in metrics:
+        yield "length", _tokens(metrics["length"])
     for title, groups in (("level", metrics["by_level"]), ("", metrics["by_subject"])):
         for name, figure in groups.items():
             yield f"  {title} {name}".rstrip(), f"{percent(figure)}  n={figure['n']:,}"

@@ -100,8 +100,8 @@ def test_a_policy_against_itself_is_no_difference_but_no_certainty() -> None:
     found = compare(side, side)
     assert (found.difference, found.p, found.verdict) == (0, 1, "cannot tell")
     assert found.low == -found.high < 0
-    assert found.needs_problems is None
-    assert found.sentence.startswith("cannot tell B from A: +0.0 points [-4.9, +4.9], p=1; it")
+    assert (found.needs_problems, found.needs_for_two_points) == (None, None)
+    assert found.sentence == "cannot tell B from A: +0.0 points [-4.9, +4.9], p=1"
 
 
 def test_equal_differences_have_no_spread_and_are_tested_by_their_signs() -> None:
