@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ratchet.config import Config, NotIdentity
 from ratchet.generation.decoding import DecodingConfig, GroupSize, Temperature
+from ratchet.texts.language.writing_systems import require_language
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Level = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -36,6 +37,11 @@ class EvalConfig(DecodingConfig):
         if isinstance(table, Mapping) and table.get("temperature") == 0:
             return {"group_size": 1, **table}
         return table
+
+    @field_validator("language")
+    @classmethod
+    def _is_known(cls, language: str) -> str:
+        return require_language(language) if language else ""
 
 
 class GateBase(Config):

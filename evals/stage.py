@@ -98,7 +98,7 @@ def run(config: EvalConfig, inputs: EvalInputs, out: Workspace) -> dict[str, Any
     if plan.missing:
         _answer(config, inputs, out, plan, throughput)
     rows = (row for index in range(plan.num_shards) for row in out.read_part(index, EvalRow))
-    return {**summarize(rows, config.confidence), **throughput.metrics()}
+    return {**summarize(rows, config), **throughput.metrics()}
 
 
 def _answer(

@@ -1,120 +1,142 @@
-"""From graded completions to mean@k with its interval; memory grows with problems alone."""
+"""The metrics of one evaluation, each with its interval; how rows become problems: `attempts`.
+
+A figure is the mean over problems of what `measure` gives. What has no verdict is in it twice: as
+wrong, which gives the interval's low end, and as right, which gives its high end; `mean` lies
+halfway. Where completions were asked for and none could be graded there is no mean, and `state`
+says that the grader is broken.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from evals.metrics.intervals import Interval, bootstrap_interval, wilson_interval
-from ratchet.generation.engine import PROMPT_TOO_LONG
+from evals.attempts import Attempt, ProblemAttempts, best_by_logprob, gather, measure
+from evals.config import EvalConfig, Metric
+from evals.metrics.estimators import Bounds
+from evals.metrics.intervals import Interval, rate_interval, t_interval
 from ratchet.records import EvalRow
 
+NO_FIGURE = {"mean": None, "low": None, "high": None, "n": 0}
+OK, GRADER_BROKEN = "ok", "grader_broken"
 
-@dataclass
-class ProblemCount:
-    """One problem's attempts: how many there are, have a verdict, and are right.
+Figure = dict[str, Any]
 
-    `too_long` of them were never drawn, as the engine had no room for the prompt.
+
+def summarize(rows: Iterable[EvalRow], config: EvalConfig) -> dict[str, Any]:
+    """All figures of one evaluation, and what happened to its completions: `metrics_of`."""
+    return metrics_of(gather(rows, config.language), config)
+
+
+def metrics_of(problems: Mapping[str, ProblemAttempts], config: EvalConfig) -> dict[str, Any]:
+    """The metrics of problems by id, all with their intervals.
+
+    `mean`, `low`, `high` and `n` (problems) are of the accuracy; `k` is the completions that every
+    problem has, and the k of `maj_at_k` and `best_of_k` (by mean logprob per token, where the
+    engine gave logprobs). `pass_at_k` has a figure for each power of two up to `k`. `length` is in
+    tokens, all else are shares. A problem whose prompt had no room is in no figure.
     """
-
-    level: int | None = None
-    attempts: int = 0
-    scored: int = 0
-    correct: int = 0
-    too_long: int = 0
-
-    @property
-    def was_asked(self) -> bool:
-        return self.too_long < self.attempts
-
-    @property
-    def unscored(self) -> int:
-        return self.attempts - self.scored
-
-    @property
-    def lowest(self) -> float:
-        """Mean correctness if every attempt without a verdict were wrong."""
-        return self.correct / self.attempts
-
-    @property
-    def highest(self) -> float:
-        """Mean correctness if every attempt without a verdict were right."""
-        return (self.correct + self.unscored) / self.attempts
-
-
-@dataclass
-class Tally:
-    """Counts over the rows seen so far."""
-
-    problems: dict[str, ProblemCount] = field(default_factory=dict)
-    completions: int = 0
-    unscored: int = 0
-    tokens: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    finish_reasons: Counter[str] = field(default_factory=Counter)
-
-    def add(self, row: EvalRow) -> None:
-        self.completions += 1
-        self.tokens += row.num_tokens
-        self.reasons[row.reason] += 1
-        self.finish_reasons[row.finish_reason] += 1
-        problem = self.problems.setdefault(row.problem_id, ProblemCount(row.level))
-        problem.attempts += 1
-        problem.too_long += row.reason == PROMPT_TOO_LONG
-        if row.correct is None:
-            self.unscored += 1
-        else:
-            problem.scored += 1
-            problem.correct += row.correct
-
-    def means(self) -> dict[str, float]:
-        """problem_id -> mean correctness of its scored attempts; one with none is left out."""
-        return {i: p.correct / p.scored for i, p in self.problems.items() if p.scored}
-
-
-def tally(rows: Iterable[EvalRow]) -> Tally:
-    """Count rows without keeping them."""
-    counts = Tally()
-    for row in rows:
-        counts.add(row)
-    return counts
-
-
-def summarize(rows: Iterable[EvalRow], confidence: float) -> dict[str, Any]:
-    """mean@k over problems with its interval, by level, and what happened to each completion.
-
-    The interval is Wilson's where each problem's mean is 0 or 1, else a bootstrap over problems.
-    """
-    counts = tally(rows)
-    means = counts.means()
-    by_level: dict[int, list[float]] = defaultdict(list)
-    for problem_id, mean in means.items():
-        level = counts.problems[problem_id].level
-        if level is not None:
-            by_level[level].append(mean)
+    asked = [problem for problem in problems.values() if problem.was_asked]
+    figures = Figures(asked, config.confidence)
     return {
-        **_mean_with_interval(list(means.values()), confidence),
-        "completions": counts.completions,
-        "unscored": counts.unscored,
-        "tokens": counts.tokens,
-        "reasons": dict(counts.reasons),
-        "finish_reasons": dict(counts.finish_reasons),
-        "by_level": {
-            str(level): _mean_with_interval(by_level[level], confidence)
-            for level in sorted(by_level)
-        },
+        **figures.of("accuracy"),
+        "state": OK if not asked or _any_graded(asked) else GRADER_BROKEN,
+        "k": figures.k,
+        **_counts([attempt for problem in problems.values() for attempt in problem.attempts]),
+        "pass_at_k": {str(k): figures.of("pass_at_k", k) for k in _powers_of_two(figures.k)},
+        "maj_at_k": figures.of("maj_at_k", figures.k),
+        **figures.best_of_k(),
+        "truncated": figures.of("truncated"),
+        "no_answer": figures.of("no_answer"),
+        "length": figures.of("length"),
+        **({"language": figures.of("language")} if config.language else {}),
+        "by_level": _by(lambda problem: problem.level, figures),
+        "by_subject": _by(lambda problem: problem.subject, figures),
     }
 
 
-def _mean_with_interval(values: Sequence[float], confidence: float) -> dict[str, Any]:
-    if not values:
-        return {"mean": None, "low": None, "high": None, "n": 0}
-    interval: Interval
-    if all(value in (0.0, 1.0) for value in values):
-        interval = wilson_interval(round(sum(values)), len(values), confidence)
-    else:
-        interval = bootstrap_interval(values, seed=0, confidence=confidence)
-    mean = sum(values) / len(values)
-    return {"mean": mean, "low": interval.low, "high": interval.high, "n": len(values)}
+class Figures:
+    """Figures over some problems."""
+
+    def __init__(self, problems: Sequence[ProblemAttempts], confidence: float) -> None:
+        self.problems = problems
+        self.confidence = confidence
+        self.k = min((len(problem.attempts) for problem in problems), default=0)
+
+    def of(self, metric: Metric, k: int | None = None) -> Figure:
+        """The mean of a metric over the problems, where any of them can tell it."""
+        if not self._is_told(metric):
+            return dict(NO_FIGURE)
+        measured = [measure(problem, metric, k) for problem in self.problems]
+        interval = _spread if metric == "length" else rate_interval
+        return self._mean(measured, interval)
+
+    def best_of_k(self) -> dict[str, Figure]:
+        """Nothing where the engine gave no logprobs."""
+        measured = [best_by_logprob(problem, self.k) for problem in self.problems]
+        if not any(measured) or not _any_graded(self.problems):
+            return {}
+        return {"best_of_k": self._mean(measured, rate_interval)}
+
+    def _is_told(self, metric: Metric) -> bool:
+        match metric:
+            case "accuracy" | "pass_at_k" | "maj_at_k":
+                return _any_graded(self.problems)
+            case "truncated" | "no_answer":
+                return any(a.is_known for problem in self.problems for a in problem.attempts)
+            case _:
+                return True
+
+    def _mean(
+        self,
+        measured: Sequence[Bounds | None],
+        interval: Callable[[Sequence[float], float], Interval | None],
+    ) -> Figure:
+        bounds = [each for each in measured if each is not None]
+        if not bounds:
+            return dict(NO_FIGURE)
+        lows, highs = [each.low for each in bounds], [each.high for each in bounds]
+        below = interval(lows, self.confidence)
+        above = below if highs == lows else interval(highs, self.confidence)
+        return {
+            "mean": (sum(lows) + sum(highs)) / (2 * len(bounds)),
+            "low": below.low if below else None,
+            "high": above.high if above else None,
+            "n": len(bounds),
+        }
+
+
+def _spread(values: Sequence[float], confidence: float) -> Interval | None:
+    """None for a single value: there is no saying how far others are."""
+    return t_interval(values, confidence) if len(values) > 1 else None
+
+
+def _any_graded(problems: Iterable[ProblemAttempts]) -> bool:
+    return any(verdict is not None for problem in problems for verdict in problem.correct)
+
+
+def _powers_of_two(most: int) -> list[int]:
+    return [1 << power for power in range(most.bit_length())]
+
+
+def _counts(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    return {
+        "completions": len(attempts),
+        "unscored": sum(attempt.correct is None for attempt in attempts),
+        "tokens": sum(attempt.num_tokens for attempt in attempts),
+        "reasons": dict(Counter(attempt.reason for attempt in attempts)),
+        "finish_reasons": dict(Counter(attempt.finish_reason for attempt in attempts)),
+    }
+
+
+def _by(key: Callable[[ProblemAttempts], Hashable | None], figures: Figures) -> dict[str, Figure]:
+    """The accuracy of the problems of each key; those without one are in none."""
+    groups: defaultdict[Any, list[ProblemAttempts]] = defaultdict(list)
+    for problem in figures.problems:
+        if (name := key(problem)) is not None:
+            groups[name].append(problem)
+    return {
+        str(name): Figures(groups[name], figures.confidence).of("accuracy")
+        for name in sorted(groups)
+    }

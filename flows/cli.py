@@ -16,7 +16,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from flows.commands.compare import compare
 from flows.commands.config import config as show_settings
+from flows.commands.decide import decide
+from flows.commands.eval import evaluate
 from flows.commands.init import init
 from flows.commands.verify import verify
 from ratchet.errors import InputError
@@ -37,6 +40,7 @@ class Exit(IntEnum):
     FAILED = 1
     BAD_INPUT = 2
     NOTHING_PROMOTED = 3
+    SUSPENDED = 4
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -168,10 +172,15 @@ def _work(
     with _interruptible(name), _prefect_server(store):
         from flows.improve import improve
 
-        promoted = improve(name, os.path.relpath(store), redo)
+        outcome = improve(name, os.path.relpath(store), redo)
     shown = show(recorded)
     _answer(shown) if as_json else print_run(shown)
-    raise typer.Exit(Exit.DONE if promoted else Exit.NOTHING_PROMOTED)
+    codes = {
+        "promoted": Exit.DONE,
+        "nothing_promoted": Exit.NOTHING_PROMOTED,
+        "suspended": Exit.SUSPENDED,
+    }
+    raise typer.Exit(codes[outcome])
 
 
 @app.command()
@@ -345,6 +354,9 @@ def doctor(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
 app.command()(verify)
 app.command("config")(show_settings)
 app.command()(init)
+app.command("eval")(evaluate)
+app.command()(compare)
+app.command()(decide)
 
 
 def _tell(text: str) -> None:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from evals.config import EvalConfig, GateConfig, GuardConfig
+from evals.config import EvalConfig, GateConfig, GuardConfig, PairedGate, looks_of
+from evals.exploration.config import ExplorationConfig
 from filters.config import FilterConfig, check_filters
 from filters.kinds.decontamination import BENCHMARK
 from filters.kinds.orm import OrmConfig
@@ -54,12 +55,12 @@ class ProblemSets(Config):
 
 
 class Guard(GuardConfig):
-    """A named benchmark that must not get worse."""
+    """A named benchmark or figure that must not get worse."""
 
     name: Annotated[str, of_form(r"[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, '_' and '-'")]
     """What reports call it; not train, dev or test."""
-    problems: ProblemSource
-    """The benchmark's problems."""
+    problems: ProblemSource | None = None
+    """The benchmark's problems; left out, the guard watches the gate's completions of dev."""
 
 
 class RetryConfig(Config):
@@ -126,10 +127,12 @@ class RunConfig(Config):
     """One table, or a chain: each starts from the checkpoint of the one before."""
     eval: EvalConfig = EvalConfig()
     """How a checkpoint is evaluated on dev, the guards and test."""
-    gate: GateConfig = GateConfig()
+    gate: GateConfig = PairedGate()
     """When a candidate is promoted."""
     guards: tuple[Guard, ...] = ()
-    """Further benchmarks that must not get worse."""
+    """Further benchmarks and figures that must not get worse."""
+    exploration: Annotated[ExplorationConfig, NotIdentity()] = ExplorationConfig()
+    """What is made of how much the policy still explores."""
     retry: Annotated[RetryConfig, NotIdentity()] = RetryConfig()
     """Retries of a stage for what can pass."""
 
@@ -155,6 +158,33 @@ class RunConfig(Config):
     def _eval_fits(self) -> RunConfig:
         refuse(_faults(("eval", "params"), check_params, self.engine, self.eval.params))
         return self
+
+    @model_validator(mode="after")
+    def _guards_can_be_measured(self) -> RunConfig:
+        looks = looks_of(self.gate, self.eval)
+        faults = []
+        for at, guard in enumerate(self.guards):
+            drawn = looks[0] if guard.problems is None else self._drawn_for(guard)
+            if guard.k and guard.k > drawn:
+                faults.append(
+                    Fault(
+                        ("guards", at, "k"),
+                        f"{guard.metric} of {guard.k} completions can't be had from {drawn}: raise "
+                        "the guard's group_size"
+                        + (" and give it problems" if guard.problems is None else ""),
+                    )
+                )
+            if guard.metric == "language" and not self.eval.language:
+                why = 'the share in which language? set eval.language, e.g. to "en"'
+                faults.append(Fault(("guards", at, "metric"), why))
+            if guard.problems is None and guard.group_size:
+                why = "without problems a guard watches the gate's completions; leave it out"
+                faults.append(Fault(("guards", at, "group_size"), why))
+        refuse(faults)
+        return self
+
+    def _drawn_for(self, guard: Guard) -> int:
+        return 1 if self.eval.temperature == 0 else guard.group_size or self.eval.group_size
 
     @model_validator(mode="after")
     def _filters_agree(self) -> RunConfig:
@@ -234,7 +264,7 @@ class RunConfig(Config):
         """Every problem source by its set's name: train, dev, test, then the guards'."""
         sets = self.problems
         own: dict[str, ProblemSource] = {"train": sets.train, "dev": sets.dev, "test": sets.test}
-        return own | {guard.name: guard.problems for guard in self.guards}
+        return own | {g.name: g.problems for g in self.guards if g.problems is not None}
 
     def trainings(self, iteration: int = 0) -> list[Training]:
         """The chain of trainings of one iteration; the first one's subject is empty."""

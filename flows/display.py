@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -49,14 +50,24 @@ def headline(manifest: Manifest) -> str:
             return f"{metrics['accepted']} of {metrics['completions']} accepted"
         case "select" | "train":
             return f"{metrics['rows']} rows"
-        case "eval" if metrics["mean"] is not None:
-            low, high = 100 * metrics["low"], 100 * metrics["high"]
-            return f"{100 * metrics['mean']:.1f} % [{low:.1f}, {high:.1f}], n={metrics['n']}"
+        case "eval":
+            return _accuracy(metrics)
         case "gate":
             outcome = "promoted" if metrics["promoted"] else "kept the incumbent"
             return f"{outcome}: {metrics['reason']}"
         case _:
             return ""
+
+
+def _accuracy(metrics: Mapping[str, Any]) -> str:
+    """E.g. `mean@4 46.5 % [44.0, 49.0], n=500`; the name is left out for one completion each."""
+    if metrics["state"] == "grader_broken":
+        return "nothing could be graded: the grader is broken"
+    if metrics["mean"] is None:
+        return ""
+    name = f"mean@{metrics['k']} " if metrics["k"] > 1 else ""
+    mean, low, high = (100 * metrics[key] for key in ("mean", "low", "high"))
+    return f"{name}{mean:.1f} % [{low:.1f}, {high:.1f}], n={metrics['n']}"
 
 
 class StageDisplay:

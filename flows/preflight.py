@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from evals.gates.regressions import check_pinned
 from filters.base import FilterContext
 from filters.build import settings_of
 from filters.config import FilterConfig
@@ -85,7 +86,10 @@ def preflight(
             *(partial(check_environment, trainer) for _, trainer in config.all_trainers()),
         ]
     )
-    return problem_sets(config, store, fetch=fetch)
+    sets = problem_sets(config, store, fetch=fetch)
+    if "dev" in sets:
+        check_pinned(config.gate.pinned, [problem.problem_id for problem in sets["dev"].problems])
+    return sets
 
 
 def _all(checks: Iterable[Callable[[], object]]) -> None:

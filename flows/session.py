@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -18,7 +18,7 @@ from flows.config import RunConfig
 from flows.display import Display
 from ratchet.config import identity_settings
 from ratchet.generation.engine import EngineDied
-from ratchet.policy import Policy, base_policy
+from ratchet.policy import base_policy
 from ratchet.progress import Progress
 from ratchet.store.artifacts import Artifact, Workspace
 from ratchet.store.crash_points import crash_scope
@@ -51,15 +51,6 @@ class StagePackage(Protocol[ConfigT, InputsT]):
     def spec(self, config: ConfigT, inputs: InputsT, /) -> ArtifactSpec: ...
 
     def run(self, config: ConfigT, inputs: InputsT, out: Workspace, /) -> dict[str, Any]: ...
-
-
-@dataclass(frozen=True)
-class EvaluatedPolicy:
-    """A policy with its evaluations on dev and on each guard."""
-
-    policy: Policy
-    dev: Artifact
-    guards: Mapping[str, Artifact] = field(default_factory=dict)
 
 
 class Session:

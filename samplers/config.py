@@ -80,6 +80,8 @@ class VllmEngineConfig(EngineBase):
     """Capture no CUDA graphs: a faster start, slower sampling."""
     lora_rank: Annotated[int, Field(ge=1), NotIdentity()] = 64
     """Largest rank of a LoRA adapter that can be loaded."""
+    logprobs: Annotated[bool, NotIdentity()] = True
+    """Record the sum of each completion's log probabilities."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Any further vLLM engine argument."""
 

@@ -1,7 +1,4 @@
-"""Two policies' answers to the same problems, paired, and the decision between them.
-
-One completion per problem: exact McNemar on the discordant problems. Several: a paired bootstrap
-over problems. All tests are one-sided, because only "better" promotes.
+"""Two policies' answers to the same problems, paired.
 
 A completion without a verdict counts against the candidate: as wrong where it is its own, as right
 where it is the incumbent's. So a candidate gains nothing by answers that cannot be graded, and
@@ -13,33 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
+
+from evals.attempts import ProblemAttempts
 from evals.config import GateConfig
-from evals.metrics.paired_tests import mcnemar_exact, paired_bootstrap
-from evals.summary import ProblemCount
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """Whether the candidate becomes the incumbent, and the numbers behind it.
-
-    `difference` is the candidate's mean minus the incumbent's over the paired problems, with what
-    has no verdict counted against the candidate; `unscored_...` counts those completions, and
-    `left_out` the problems that neither side was asked.
-    """
-
-    promoted: bool
-    reason: str
-    test: str | None = None
-    p: float | None = None
-    gained: int = 0
-    lost: int = 0
-    pairs: int = 0
-    unscored_incumbent: int = 0
-    unscored_candidate: int = 0
-    left_out: int = 0
-    difference: float | None = None
+from evals.metrics.intervals import Interval, Values
+from evals.metrics.paired_tests import difference_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +27,21 @@ class Unscored:
     candidate: int = 0
     completions: int = 0
 
+    @property
+    def broken(self) -> str | None:
+        """That one side could not be graded at all, if so."""
+        for whose, count in (("incumbent", self.incumbent), ("candidate", self.candidate)):
+            if count and count == self.completions:
+                return (
+                    f"the grader is broken: none of the {whose}'s {count} completions could be "
+                    "graded, so there is nothing to decide on"
+                )
+        return None
+
     def objection(self, config: GateConfig) -> str | None:
         """Why they are too many for a decision, if they are."""
+        if self.broken:
+            return self.broken
         bounds = (
             ("of the incumbent's", self.incumbent, config.max_unscored),
             ("of the candidate's", self.candidate, config.max_unscored),
@@ -70,31 +60,54 @@ class Unscored:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Per-problem means of incumbent and candidate, what has no verdict against the candidate."""
+    """Each problem's mean of incumbent and candidate, what has no verdict against the candidate.
+
+    `incumbent` and `candidate` are arrays in the order of `ids`; `doubt` is how much higher each
+    problem's difference were if what has no verdict were counted for the candidate, None for not
+    at all. `completions` are those of each problem on either side, the fewer where they differ.
+    """
 
     ids: tuple[str, ...]
-    incumbent: tuple[float, ...]
-    candidate: tuple[float, ...]
+    incumbent: Values
+    candidate: Values
+    completions: int = 1
     unscored: Unscored = Unscored()
     left_out: int = 0
+    doubt: Values | None = None
 
     @property
-    def gained(self) -> int:
-        return sum(c > i for i, c in zip(self.incumbent, self.candidate, strict=True))
+    def n(self) -> int:
+        return len(self.incumbent)
 
     @property
-    def lost(self) -> int:
-        return sum(c < i for i, c in zip(self.incumbent, self.candidate, strict=True))
+    def differences(self) -> Values:
+        return self.candidate - self.incumbent
 
     @property
     def difference(self) -> float:
-        return (sum(self.candidate) - sum(self.incumbent)) / max(len(self.ids), 1)
+        return float(self.differences.mean()) if self.n else 0.0
 
     @property
-    def binary(self) -> bool:
-        return all(value in (0.0, 1.0) for value in (*self.incumbent, *self.candidate))
+    def gained(self) -> int:
+        return int(np.count_nonzero(self.candidate > self.incumbent))
+
+    @property
+    def lost(self) -> int:
+        return int(np.count_nonzero(self.candidate < self.incumbent))
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """Of the difference: its low end with what has no verdict counted against the candidate,
+        its high end with it counted for the candidate."""
+        if not self.n:
+            return Interval(-1.0, 1.0)
+        cautious = difference_interval(self.differences, confidence)
+        if self.doubt is None:
+            return cautious
+        return Interval(
+            cautious.low, difference_interval(self.differences + self.doubt, confidence).high
+        )
 
     @property
     def note(self) -> str:
@@ -110,20 +123,10 @@ class Pairs:
             told += f"; left out: {self.left_out} problems whose prompts have no room in the engine"
         return told
 
-    def numbers(self) -> dict[str, Any]:
-        """The fields of a `Decision` that need no test."""
-        return {
-            "gained": self.gained,
-            "lost": self.lost,
-            "pairs": len(self.ids),
-            "unscored_incumbent": self.unscored.incumbent,
-            "unscored_candidate": self.unscored.candidate,
-            "left_out": self.left_out,
-            "difference": self.difference,
-        }
 
-
-def pair(incumbent: Mapping[str, ProblemCount], candidate: Mapping[str, ProblemCount]) -> Pairs:
+def pair(
+    incumbent: Mapping[str, ProblemAttempts], candidate: Mapping[str, ProblemAttempts]
+) -> Pairs:
     """Pair two evaluations of one benchmark by problem_id.
 
     Raises:
@@ -135,31 +138,25 @@ def pair(incumbent: Mapping[str, ProblemCount], candidate: Mapping[str, ProblemC
             "only evaluations of the same problems can be paired"
         )
     ids = tuple(i for i in sorted(candidate) if incumbent[i].was_asked or candidate[i].was_asked)
+    before, after = [incumbent[i] for i in ids], [candidate[i] for i in ids]
+    unscored = Unscored(
+        sum(problem.unscored for problem in before),
+        sum(problem.unscored for problem in after),
+        sum(len(problem.attempts) for problem in after),
+    )
+    doubt = None
+    if unscored.incumbent + unscored.candidate:
+        spans = (
+            (b.highest - b.lowest) + (a.highest - a.lowest)
+            for b, a in zip(before, after, strict=True)
+        )
+        doubt = np.fromiter(spans, np.float64, len(ids))
     return Pairs(
         ids,
-        tuple(incumbent[i].highest for i in ids),
-        tuple(candidate[i].lowest for i in ids),
-        Unscored(
-            sum(incumbent[i].unscored for i in ids),
-            sum(candidate[i].unscored for i in ids),
-            sum(candidate[i].attempts for i in ids),
-        ),
+        np.array([problem.highest for problem in before], dtype=np.float64),
+        np.array([problem.lowest for problem in after], dtype=np.float64),
+        min((len(problem.attempts) for problem in (*before, *after)), default=1),
+        unscored,
         left_out=len(candidate) - len(ids),
+        doubt=doubt,
     )
-
-
-def decide(config: GateConfig, pairs: Pairs) -> Decision:
-    """Promote or keep, by the configured test on dev."""
-    if objection := pairs.unscored.objection(config):
-        return Decision(promoted=False, reason=objection, **pairs.numbers())
-    test = config.test
-    if test == "auto":
-        test = "mcnemar" if pairs.binary else "bootstrap"
-    if test == "mcnemar":
-        p = mcnemar_exact(pairs.gained, pairs.lost)
-        label = f"McNemar, {pairs.gained} gained, {pairs.lost} lost"
-    else:
-        p = paired_bootstrap(pairs.candidate, pairs.incumbent, seed=0).p_value
-        label = f"paired bootstrap, {100 * pairs.difference:+.1f} points"
-    reason = f"p={p:.2g} ({label}){pairs.note}"
-    return Decision(promoted=p < config.alpha, reason=reason, test=test, p=p, **pairs.numbers())

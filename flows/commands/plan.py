@@ -13,8 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from filters.selection.stage import rows_per_problem
+from evals.config import looks_of
 from flows.config import RunConfig, dump_config
 from flows.preflight import preflight
+from flows.reports.power_report import power_lines, power_of
 from flows.reports.sets_report import overlap_lines
 from ratchet.policy import base_policy
 from ratchet.problems.config import ProblemSource
@@ -51,6 +53,7 @@ def plan(config: RunConfig, store: Store | None, name: str) -> dict[str, Any]:
         "overlap": {name: each.overlap for name, each in sets.items() if each.overlap},
         "warnings": coverage_warnings({name: each.problems for name, each in sets.items()}),
         "per_iteration": _per_iteration(config, sizes),
+        "power": power_of(config, {name: size["count"] for name, size in sizes.items()}),
         "iterations": config.iterations,
         "patience": config.patience,
         "finished_steps": _finished(store, name),
@@ -93,17 +96,29 @@ def _per_iteration(config: RunConfig, sizes: dict[str, Any]) -> dict[str, Any]:
     def times(count: int | None, factor: int) -> int | None:
         return None if count is None else count * factor
 
-    benchmarks = ["dev", *(guard.name for guard in config.guards)]
     completions = times(sizes["train"]["count"], config.sampler.group_size)
     return {
         "sampled_completions": completions,
         "sampled_tokens_at_most": times(completions, config.sampler.max_tokens),
-        "eval_completions": {
-            key: times(sizes[key]["count"], config.eval.group_size) for key in benchmarks
+        "eval_completions_at_most": {
+            name: times(sizes[name]["count"], 2 * count) for name, count in _drawn(config).items()
         },
         "trained_rows_at_most": {
             training.label: times(sizes["train"]["count"], rows_per_problem(training.selection))
             for training in config.trainings()
+        },
+    }
+
+
+def _drawn(config: RunConfig) -> dict[str, int]:
+    """Completions of each problem that one side of a decision may have: all of dev's looks."""
+    greedy = config.eval.temperature == 0
+    return {
+        "dev": looks_of(config.gate, config.eval)[-1],
+        **{
+            guard.name: 1 if greedy else guard.group_size or config.eval.group_size
+            for guard in config.guards
+            if guard.problems is not None
         },
     }
 
@@ -188,8 +203,9 @@ def describe(planned: dict[str, Any]) -> str:
     )
     for name, count in each["trained_rows_at_most"].items():
         lines.append(f"  train   {name}: at most {_count(count)} rows")
-    for name, count in each["eval_completions"].items():
-        lines.append(f"  eval    {_count(count)} completions on {name}")
+    for name, count in each["eval_completions_at_most"].items():
+        lines.append(f"  eval    at most {_count(count)} completions on {name}, both sides")
+    lines += power_lines(planned["power"])
     lines.append(_forecast_line(planned["forecast"]))
     done = planned["finished_steps"]
     lines.append(

@@ -18,7 +18,7 @@ from flows.preflight import benchmarks, problem_sets
 from flows.reports import sets_report
 from flows.reports.funnel import counted
 from flows.reports.lineage import artifact_of
-from flows.stage_inputs import JudgedCompletions, LoadedSets, filter_inputs, select_inputs
+from flows.stages.inputs import JudgedCompletions, LoadedSets, filter_inputs, select_inputs
 from ratchet.config import apply_overrides, read_toml
 from ratchet.errors import InputError
 from ratchet.problems.sets import ProblemSet, load_set

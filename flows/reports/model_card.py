@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flows.config import RunConfig
-from flows.reports.run_report import percent, show
+from flows.reports.figures import decision, percent
+from flows.reports.run_report import show
 from flows.reports.sets_report import overlap_lines
 from ratchet.policy import Policy
 from ratchet.secrets import shown as presentable
@@ -81,18 +82,28 @@ def _results(shown: Mapping[str, Any], policy: Policy) -> Iterator[str]:
     for row in shown["iterations"]:
         if row["iteration"] > policy.iteration:
             break
-        decision = "promoted" if row["promoted"] else "not promoted"
         yield (
             f"| {row['iteration']} | {row['sampled']} | {row['accepted']} | {row['train_rows']} | "
-            f"{percent(row['dev'])} | {decision}: {row['reason']} |"
+            f"{percent(row['dev'])} | {decision(row)} |"
         )
     yield ""
     test = shown["test"]
     promoted = [row["iteration"] for row in shown["iterations"] if row["promoted"]]
     if promoted and promoted[-1] == policy.iteration and test["final"]:
         yield f"Test: base {percent(test['base'])}, this checkpoint {percent(test['final'])}."
+        if test["base_sampled"]:
+            yield (
+                f"Mean over {test['base_sampled']['k']} sampled completions: base "
+                f"{percent(test['base_sampled'])}, this checkpoint {percent(test['final_sampled'])}."
+            )
+        yield _read(test["readings"])
     else:
         yield "This checkpoint was not measured on the test set."
+
+
+def _read(readings: int) -> str:
+    times = "once" if readings == 1 else f"{readings} times"
+    return f"The test set was read {times} by this run."
 
 
 def _settings(config: RunConfig) -> Iterator[str]:

@@ -9,7 +9,8 @@ from typing import Concatenate, ParamSpec
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.reports.run_report import decision, percent, show
+from flows.reports.figures import decision, percent
+from flows.reports.run_report import show
 from flows.reports.sets_report import overlap_lines
 from flows.session import Session
 
@@ -56,7 +57,7 @@ def publish_iteration(session: Session, iteration: int) -> None:
         ),
         {"what": "trained rows", "value": str(row["train_rows"])},
         {"what": "dev accuracy", "value": percent(row["dev"])},
-        {"what": "promoted", "value": "yes" if row["promoted"] else "no"},
+        {"what": "decision", "value": row["verdict"] or "none"},
         {"what": "reason", "value": row["reason"]},
     ]
     create_table_artifact(
@@ -73,7 +74,7 @@ def publish_outcome(session: Session) -> None:
     lines = [
         f"# Run {shown['run']}",
         "",
-        "| iteration | sampled | accepted | trained rows | dev accuracy | promoted |",
+        "| iteration | sampled | accepted | trained rows | dev accuracy | decision |",
         "|---|---|---|---|---|---|",
         f"| base | | | | {percent(shown['base']['dev'])} | |",
     ]
@@ -85,4 +86,6 @@ def publish_outcome(session: Session) -> None:
     lines += ["", *(f"{line}  " for line in overlap_lines(shown["overlap"]))]
     test = shown["test"]
     lines += ["", f"Test: base {percent(test['base'])}, final {percent(test['final'])}."]
+    if shown["outcome"]:
+        lines += ["", shown["outcome"]["sentence"]]
     create_markdown_artifact(key=_key(session.run.name, "outcome"), markdown="\n".join(lines))

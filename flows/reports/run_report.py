@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.config import stored_config
+from flows.reports.exploration import exploration_line, shown_exploration
+from flows.reports.figures import decision, percent
 from flows.reports.funnel import funnel_lines, verifier_audit
+from flows.reports.gate_report import gate_lines, lines_of_test
 from flows.reports.sets_report import overlap_lines, shown_overlaps
 from ratchet.store.artifacts import MANIFEST, Manifest, Store, load_manifest
 from ratchet.store.ledger import LedgerEntry, Run, StepKey, reached_iterations
@@ -44,16 +47,62 @@ def show(run: Run) -> dict[str, Any]:
         "engine_starts": status["engine_starts"],
         "wall_seconds": status["wall_seconds"],
         "overlap": shown_overlaps(entries, manifests),
+        "aa": _gate_told(manifests.get(StepKey(None, "aa").step)),
         "base": {"dev": measured("eval")},
         "iterations": [
             _iteration(index, entries, manifests, run, _Doing.of(index, status))
             for index in _begun_iterations(entries, status)
         ],
         "test": {
-            "base": measured("test", "base"),
-            "final": measured("test", "final"),
+            **{
+                f"{role}{name}": measured("test", f"{role}{subject}")
+                for role, name, subject in _TEST
+            },
+            "readings": len(run.spent.readings()),
         },
+        "outcome": _outcome(manifests.get(StepKey(None, "test", "outcome").step)),
+        "alpha": [asdict(reservation) for reservation in run.spent.reservations()],
     }
+
+
+_TEST = [
+    (role, name, subject)
+    for name, subject in (("", ""), ("_sampled", "/sampled"))
+    for role in ("base", "final")
+]
+_GATE = (
+    "verdict",
+    "promoted",
+    "reason",
+    "test",
+    "p",
+    "level",
+    "difference",
+    "low",
+    "high",
+    "needs_problems",
+    "needs_completions",
+    "looks",
+    "guards",
+    "regressed",
+    "regressions",
+    "answer",
+)
+
+
+def _gate_told(manifest: Manifest | None) -> dict[str, Any] | None:
+    """A decision and its numbers; None where there is none yet."""
+    if manifest is None:
+        return None
+    told = {key: manifest.metrics.get(key) for key in _GATE}
+    if told["verdict"] is None:  # of a gate before there were three verdicts
+        told["verdict"] = "promoted" if told["promoted"] else "kept"
+    sides = {side: _figures(manifest.metrics.get(side)) for side in ("incumbent", "candidate")}
+    return {**told, **sides}
+
+
+def _outcome(manifest: Manifest | None) -> dict[str, Any] | None:
+    return dict(manifest.metrics) if manifest else None
 
 
 def _manifest(store: Store, entry: LedgerEntry) -> Manifest | None:
@@ -62,10 +111,15 @@ def _manifest(store: Store, entry: LedgerEntry) -> Manifest | None:
 
 
 def _interval(manifest: Manifest | None) -> dict[str, Any] | None:
-    if manifest is None:
+    return _figures(manifest.metrics) if manifest else None
+
+
+def _figures(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The accuracy among an evaluation's metrics, with its interval."""
+    if not metrics:
         return None
-    interval = {key: manifest.metrics[key] for key in _INTERVAL}
-    return {**interval, "unscored": manifest.metrics.get("unscored", 0)}
+    interval = {key: metrics[key] for key in _INTERVAL}
+    return {**interval, "k": metrics.get("k", 1), "unscored": metrics.get("unscored", 0)}
 
 
 def _metric(manifest: Manifest | None, key: str, default: Any = 0) -> Any:
@@ -75,6 +129,7 @@ def _metric(manifest: Manifest | None, key: str, default: Any = 0) -> Any:
 _WORDS = {
     "sample": "sampling",
     "filter": "filtering",
+    "explore": "exploring",
     "select": "selecting",
     "train": "training",
     "eval": "evaluating",
@@ -125,14 +180,18 @@ def _iteration(
     }
     trainings = _trainings(index, entries, manifests)
     accepted = _metric(at("filter"), "accepted")
+    decided = _gate_told(at("gate"))
     return {
         "iteration": index,
         "sampled": _metric(at("sample"), "completions"),
         "accepted": accepted,
         "train_rows": sum(training["rows"] for training in trainings if training["trained"]),
         "tokens": _metric(at("sample"), "tokens"),
-        "dev": _interval(at("eval")),
+        "dev": (decided and decided["candidate"]) or _interval(at("eval")),
         "promoted": _metric(at("gate"), "promoted", False),
+        "verdict": decided["verdict"] if decided else None,
+        "gate": decided,
+        "exploration": shown_exploration(e.metrics) if (e := at("explore")) else None,
         "state": doing.state or "done",
         "reason": doing.reason or _reason(run, index, at("gate"), trainings, accepted),
         "funnel": _metric(at("filter"), "reasons", {}),
@@ -190,24 +249,6 @@ def _reason(
     return f"nothing trained: {accepted} accepted, {lacking}"
 
 
-def percent(interval: Mapping[str, Any] | None) -> str:
-    """`46.5 % [44.0, 49.0]`, with how many completions could not be graded; or a dash."""
-    if not interval:
-        return "–"
-    ungraded = f", {interval['unscored']} not graded" if interval["unscored"] else ""
-    if interval["mean"] is None:
-        return f"–{ungraded}"
-    mean, low, high = (100 * interval[key] for key in ("mean", "low", "high"))
-    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]{ungraded}"
-
-
-def decision(row: Mapping[str, Any]) -> str:
-    """Whether an iteration promoted and why, or what it is at."""
-    if row["state"] != "done":
-        return str(row["reason"])
-    return f"{'yes' if row['promoted'] else 'no'}: {row['reason']}"
-
-
 def _title(shown: Mapping[str, Any]) -> str:
     at = f" at {shown['step']}" if shown["step"] and shown["state"] != "done" else ""
     return visible(f"run {shown['run']}: {shown['state']}{at}")
@@ -224,8 +265,8 @@ def print_run(shown: Mapping[str, Any], console: Console | None = None) -> None:
     """The run's table on stdout."""
     console = console or _wide_console()
     table = Table(title=Text(_title(shown)), title_justify="left")
-    for name in ("iteration", "sampled", "accepted", "trained rows", "dev accuracy", "promoted"):
-        table.add_column(name, justify="left" if name == "promoted" else "right", no_wrap=True)
+    for name in ("iteration", "sampled", "accepted", "trained rows", "dev accuracy", "decision"):
+        table.add_column(name, justify="left" if name == "decision" else "right", no_wrap=True)
     table.add_row("base", "", "", "", percent(shown["base"]["dev"]), "")
     for row in shown["iterations"]:
         counts = (str(row[key]) for key in ("iteration", "sampled", "accepted", "train_rows"))
@@ -234,12 +275,11 @@ def print_run(shown: Mapping[str, Any], console: Console | None = None) -> None:
     for line in overlap_lines(shown["overlap"]):
         console.print(visible(line), markup=False)
     for row in shown["iterations"]:
-        for line in funnel_lines(row):
+        explored = [f"  {exploration_line(row['exploration'])}"] if row["exploration"] else []
+        for line in [*funnel_lines(row), *explored]:
             console.print(visible(line), markup=False)
-    for role in ("base", "final"):
-        interval = shown["test"][role]
-        size = f", n={interval['n']}" if interval else ""
-        console.print(f"test accuracy, {role + ':':<6} {percent(interval)}{size}", markup=False)
+    for line in [*gate_lines(shown), *lines_of_test(shown)]:
+        console.print(visible(line), markup=False)
     starts, seconds = shown["engine_starts"], shown["wall_seconds"]
     console.print(f"{starts} engine start{'s' if starts != 1 else ''}, {seconds:,.0f} s of work")
     if shown["reason"]:

@@ -13,11 +13,13 @@ from typing import Any, Literal
 from ratchet.errors import InputError
 from ratchet.store.artifacts import Artifact, Holder, Locked, Store
 from ratchet.store.files import read_json, write_json
+from ratchet.store.spent import Spent
 
-STAGES = ("sample", "filter", "select", "train", "eval", "gate")
-"""What an iteration does, in order; `select` and `gate` are the cheap ends of filter and eval."""
+STAGES = ("sample", "filter", "explore", "select", "train", "eval", "gate")
+"""What an iteration does, in order; `select` and `gate` are the cheap ends of filter and eval,
+`explore` measures what was drawn."""
 
-State = Literal["running", "done", "failed", "interrupted"]
+State = Literal["running", "done", "failed", "interrupted", "suspended"]
 MAX_NAME_CHARS = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -34,6 +36,10 @@ def check_run_name(name: str) -> None:
             f"run name {seen} can't name a folder; use 1 to {MAX_NAME_CHARS} letters, digits, "
             "'.', '_' and '-', a letter or digit first"
         )
+
+
+class Suspended(Exception):
+    """The run waits for a person's word; its process ends, and `resume` goes on once it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,43 @@ class Run:
             kept = {step: asdict(entries[step]) for step in steps if step in entries}
             write_json(self._file("ledger"), kept)
 
+    @property
+    def spent(self) -> Spent:
+        """The alpha and the readings of the test set that the run has used up."""
+        return Spent(self.path, self.name)
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """What a suspended run asks a person: the contest and its numbers; empty where nothing."""
+        question: dict[str, Any] = self._read("question", {})
+        return question
+
+    def ask(self, contest: str, iteration: int, numbers: Mapping[str, Any]) -> None:
+        """Put a contest to a person."""
+        question = {"contest": contest, "iteration": iteration, "numbers": dict(numbers)}
+        write_json(self._file("question"), question)
+
+    def answers(self) -> dict[str, dict[str, Any]]:
+        """contest -> what a person said of it: promote, by, note, at."""
+        answers: dict[str, dict[str, Any]] = self._read("answers", {})
+        return answers
+
+    def answer(self, promote: bool, by: str, note: str) -> dict[str, Any]:
+        """Record a person's word on the contest that waits for it.
+
+        Raises:
+            InputError: if none waits.
+        """
+        question = self.question
+        if not question or question["contest"] in self.answers():
+            raise InputError(
+                f"run {self.name!r} waits for no decision; ratchet show {self.name} says what it "
+                "is at"
+            )
+        word = {"promote": promote, "by": by, "note": note, "at": round(time.time(), 3)}
+        write_json(self._file("answers"), {**self.answers(), question["contest"]: word})
+        return {**question, **word}
+
     def redos(self) -> list[Redo]:
         return [Redo(**redo) for redo in self._read("redo", [])]
 
@@ -282,6 +325,9 @@ class Run:
             try:
                 yield
                 end = {"state": "done", "reason": ""}
+            except Suspended as error:
+                end = {"state": "suspended", "reason": str(error)}
+                raise
             except Exception as error:
                 end = {"state": "failed", "reason": f"{type(error).__name__}: {error}"}
                 raise

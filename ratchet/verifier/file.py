@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -96,15 +96,28 @@ def verify_file(
             column; if `out` is a folder, or the file itself.
     """
     started, audit = time.monotonic(), Audit()
-    tables = read_tables(source, settings.columns.names())
+    tables = grade_tables(source, settings)
     prepare_target(source, out)
-    is_small = source.stat().st_size < SMALL_BYTES
-    graded = _audited(_graded(tables, settings, is_small), audit, report)
+    graded = _audited(tables, audit, report)
     replace_with(out, lambda partial: _write(source, graded, partial))
     return Summary(audit.completions, time.monotonic() - started, audit)
 
 
 Graded = tuple[pa.Table, list[GradingTask], list[Grade]]
+
+
+def grade_tables(
+    source: Path, settings: VerifySettings, others: Sequence[str] = ()
+) -> Iterator[Graded]:
+    """The rows of `source`, in order, in small tables, each with its tasks and their grades.
+
+    `others` are further columns that must be there.
+
+    Raises:
+        InputError: if the file is missing, of no known kind, unreadable, or lacks a column.
+    """
+    tables = read_tables(source, [*settings.columns.names(), *others])
+    return _graded(tables, settings, is_small=source.stat().st_size < SMALL_BYTES)
 
 
 def prepare_target(source: Path, out: Path) -> None:
@@ -165,10 +178,10 @@ def _with_tasks(
 
 def _tasks(table: pa.Table, settings: VerifySettings) -> list[GradingTask]:
     columns = settings.columns
-    completions = _texts(table, columns.completion)
-    references = _texts(table, columns.reference)
-    reasons = _texts(table, columns.finish_reason)
-    problems = _texts(table, columns.problem)
+    completions = texts_of(table, columns.completion)
+    references = texts_of(table, columns.reference)
+    reasons = texts_of(table, columns.finish_reason)
+    problems = texts_of(table, columns.problem)
     return [
         GradingTask(
             completion or "",
@@ -184,7 +197,12 @@ def _tasks(table: pa.Table, settings: VerifySettings) -> list[GradingTask]:
     ]
 
 
-def _texts(table: pa.Table, column: str | None) -> list[str | None]:
+def texts_of(table: pa.Table, column: str | None) -> list[str | None]:
+    """A column's cells as texts; None for each where there is no column.
+
+    Raises:
+        InputError: if it holds lists or objects.
+    """
     if column is None:
         return [None] * table.num_rows
     values = table.column(column).to_pylist()

@@ -115,6 +115,9 @@ class VllmEngine:
         from vllm import LLM
         from vllm.exceptions import VLLMError
 
+        from samplers.engines.logprob_sum import sum_logprobs_only
+
+        sum_logprobs_only()
         arguments = self._arguments(policy)
         try:
             self._engine = LLM(**arguments).llm_engine
@@ -162,7 +165,9 @@ class VllmEngine:
         kinds: tuple[dict[str, Any], ...] = ({}, {"top_p": 0.9}, {"top_k": 5})
         for index, kind in enumerate(kinds):
             for count in (1, 2, 3):
-                params = SamplingParams(n=count, temperature=1.0, max_tokens=2, **kind)
+                params = SamplingParams(
+                    n=count, temperature=1.0, max_tokens=2, **self._logprobs(), **kind
+                )
                 prompt = {"prompt_token_ids": [0]}
                 self._engine.add_request(f"warm-up {index} {count}", prompt, params)
                 while self._engine.has_unfinished_requests():
@@ -214,6 +219,7 @@ class VllmEngine:
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
             "stop": list(sampling.stop),
+            **self._logprobs(),
             **dict(sampling.extra),
         }
         try:
@@ -222,6 +228,10 @@ class VllmEngine:
             shown = self._sampling
             raise InputError(f"vLLM refuses the sampling parameters {shown}: {error}") from error
         self._engine.collective_rpc("ratchet_seed", args=(sampling.seed,))
+
+    def _logprobs(self) -> dict[str, Any]:
+        """What has vLLM say each drawn token's log probability, and no other token's."""
+        return {"logprobs": 0} if self._config.logprobs else {}
 
     @staticmethod
     def _vllm_error() -> type[Exception]:

@@ -110,12 +110,13 @@ def test_prompts_without_room_are_not_graded_and_too_many_stop_the_eval(
 def test_a_failed_request_is_unscored_and_not_a_wrong_answer(
     tmp_path: Path, inputs: stage.EvalInputs
 ) -> None:
-    config = EvalConfig()
+    config = EvalConfig(group_size=1)
     artifact, _ = Store(tmp_path).build(
         stage.spec(config, inputs), lambda out: stage.run(config, inputs, out)
     )
     rows = [(row.correct, row.reason) for row in artifact.rows(EvalRow)]
     assert [correct for correct, _ in rows] == [True, False, None, None]
     assert {reason for correct, reason in rows if correct is None} == {"not_recorded"}
-    assert (artifact.metrics["mean"], artifact.metrics["n"]) == (0.5, 2)
+    assert (artifact.metrics["mean"], artifact.metrics["n"]) == (0.5, 4)
     assert artifact.metrics["unscored"] == 2
+    assert artifact.metrics["low"] < 0.25 < 0.75 < artifact.metrics["high"]

@@ -2,8 +2,9 @@ import pytest
 from rich.console import Console
 
 from flows import display
-from flows.display import Display, StageDisplay
+from flows.display import Display, StageDisplay, headline
 from ratchet.progress import Step
+from ratchet.store.artifacts import Manifest
 
 
 def test_the_rest_is_estimated_by_the_pace_since_the_first_report(
@@ -36,3 +37,28 @@ def test_a_line_cannot_steer_the_terminal() -> None:
     with console.capture() as captured:
         Display(console).line("id \x1b]0;owned\x07[red]x[/red]\u202e")
     assert captured.get() == "id \\x1b]0;owned\\x07[red]x[/red]\\u202e\n"
+
+
+@pytest.mark.parametrize(
+    ("k", "mean", "state", "words"),
+    [
+        (1, 0.465, "ok", "46.5 % [44.0, 49.0], n=9"),
+        (4, 0.465, "ok", "mean@4 46.5 % [44.0, 49.0], n=9"),
+        (4, None, "grader_broken", "nothing could be graded: the grader is broken"),
+        (0, None, "ok", ""),
+    ],
+)
+def test_an_evaluation_s_headline(k: int, mean: float | None, state: str, words: str) -> None:
+    metrics = {"mean": mean, "low": 0.44, "high": 0.49, "n": 9, "k": k, "state": state}
+    manifest = Manifest(
+        identity="i",
+        stage="eval",
+        version=3,
+        settings={},
+        inputs={},
+        parts=(),
+        metrics=metrics,
+        fingerprint="f",
+        seconds=1.0,
+    )
+    assert headline(manifest) == words

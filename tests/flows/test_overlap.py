@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from flows import stages
+from flows.stages import making
 from flows.commands.plan import describe, plan
 from flows.commands.why import describe as tell
 from flows.commands.why import why
@@ -61,7 +61,7 @@ def started(config: RunConfig, folder: Path) -> tuple[Run, str]:
     said = Console(file=StringIO(), width=300)
     # Neither an engine nor a grader is needed before the first stage.
     session = Session(config, run, cast("Any", None), cast("Any", None), Display(said))
-    stages.load_sets(session)
+    making.load_sets(session)
     assert set(session.steps) == {"base/problems/train"}
     return run, cast("StringIO", said.file).getvalue()
 

@@ -97,6 +97,7 @@ batch_size = 4
 learning_rate = 1e-4
 args = {{ hub_token = "{SECRET}" }}
 [eval]
+temperature = 0
 max_tokens = 64
 shard_size = 20
 [retry]

@@ -76,7 +76,9 @@ def test_the_kind_chooses_the_engine() -> None:
 
 
 def test_what_cannot_change_a_completion_is_no_part_of_the_identity() -> None:
-    fast = VllmEngineConfig(max_num_seqs=512, tensor_parallel_size=2, stall_timeout=5)
+    fast = VllmEngineConfig(
+        max_num_seqs=512, tensor_parallel_size=2, stall_timeout=5, logprobs=False
+    )
     assert engine_identity(fast) == engine_identity(VllmEngineConfig())
     assert engine_identity(VllmEngineConfig(dtype="float16")) != engine_identity(fast)
     one, two = TransformersEngineConfig(batch_size=1), TransformersEngineConfig(device="cpu")

@@ -88,6 +88,11 @@ def signature(text: str) -> str:
     fine-tuning takes for the same reasoning path (Yuan et al. 2023,
     https://arxiv.org/abs/2308.01825). `3*4=12`, `3 \\times 4 = 12` and `<<3*4=12>>12` have one.
     """
+    return ";".join(spelled_equations(text))
+
+
+def spelled_equations(text: str) -> list[str]:
+    """The equations of a text's signature, one by one; what a text says twice is there twice."""
     kept, end = [], 0
     for equation in checkable(text):
         if not equation.in_mark:
@@ -95,7 +100,7 @@ def signature(text: str) -> str:
         elif equation.start < end or not _COMPUTES.search(equation.lhs):
             continue  # the text around the mark says the same, or it is `<<5=5>>`
         kept.append(_normal(equation.lhs) + "=" + _normal(equation.rhs))
-    return ";".join(kept)
+    return kept
 
 
 def _normal(side: str) -> str:

@@ -1,18 +1,23 @@
 import itertools
 import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.metrics.estimators import maj_at_k, mean_at_k, pass_at_k
-from evals.metrics.intervals import bootstrap_interval, wilson_interval
-from evals.metrics.paired_tests import (
-    mcnemar_exact,
-    mcnemar_exact_two_sided,
-    non_inferiority_p,
-    paired_bootstrap,
+from evals.metrics import intervals
+from evals.metrics.estimators import Bounds, best_of_k, both_ways, maj_at_k, mean, pass_at_k
+from evals.metrics.intervals import (
+    Interval,
+    bootstrap_interval,
+    rate_interval,
+    t_interval,
+    wilson_interval,
 )
 
 
@@ -30,28 +35,76 @@ def test_pass_at_k_of_the_whole_group_is_one_or_nothing() -> None:
 
 
 def test_pass_at_k_refuses_a_group_smaller_than_k() -> None:
-    with pytest.raises(ValueError, match="pass@8 of a group of 4"):
+    with pytest.raises(ValueError, match="k=8 of a group of 4"):
         pass_at_k(4, 2, 8)
 
 
-def test_mean_at_k_counts_the_ungraded_as_not_correct() -> None:
-    assert mean_at_k([True, None, False, True]) == 0.5
-    assert mean_at_k([True, None, False, True], 1) == 1.0
+def test_what_has_no_verdict_is_taken_as_wrong_and_as_right() -> None:
+    assert both_ways([True, None, False, True], mean) == Bounds(0.5, 0.75)
     with pytest.raises(ValueError, match="group of 0"):
-        mean_at_k([])
+        mean([])
 
 
 def test_maj_at_k_takes_the_most_frequent_answer() -> None:
-    assert (
-        maj_at_k(["7", "8", "7", None, None, None], [True, False, True, False, False, False]) == 1
-    )
+    silent = [None, None, None]
+    assert maj_at_k(["7", "8", "7", *silent], [True, False, True, False, False, False]) == 1
     assert maj_at_k(["8", "8", "7"], [False, False, True]) == 0
     assert maj_at_k([None, None], [False, False]) == 0
 
 
+def test_right_answers_are_one_answer_however_spelled() -> None:
+    """The right one once lost to "8" for being written in two ways."""
+    assert maj_at_k(["7", "seven", "8", "8", "7.0"], [True, True, False, False, True]) == 1
+    assert maj_at_k([None, "8"], [True, False]) == 0.5
+    assert maj_at_k(["7", "7", "8"], [True, False, False]) == 1
+
+
 def test_maj_at_k_shares_a_tie() -> None:
     assert maj_at_k(["7", "8"], [True, False]) == 0.5
+    assert maj_at_k(["7", "8", "9"], [True, False, False]) == pytest.approx(1 / 3)
     assert maj_at_k(["7", "8", "8"], [True, False, False], k=2) == 0.5
+
+
+GROUPS = st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=7)
+
+
+@given(GROUPS, st.data())
+def test_best_of_k_is_the_mean_over_all_subsets(
+    group: list[tuple[bool, int]], data: st.DataObject
+) -> None:
+    k = data.draw(st.integers(1, len(group)))
+    correct, rewards = zip(*group, strict=True)
+    chosen = [brute_best(subset) for subset in itertools.combinations(group, k)]
+    expected = sum(chosen) / len(chosen)
+    assert best_of_k(correct, rewards, k) == pytest.approx(expected)
+
+
+def brute_best(subset: Sequence[tuple[bool, int]]) -> float:
+    """Correctness of the completion of largest reward, the mean of those that share it."""
+    largest = max(reward for _, reward in subset)
+    best = [is_right for is_right, reward in subset if reward == largest]
+    return sum(best) / len(best)
+
+
+def test_best_of_k_by_a_reward_that_knows_is_pass_at_k() -> None:
+    correct = [True, False, False, True, False]
+    for k in range(1, 6):
+        assert best_of_k(correct, [*map(float, correct)], k) == pytest.approx(pass_at_k(5, 2, k))
+        assert best_of_k(correct, [1.0] * 5, k) == pytest.approx(0.4)
+
+
+@given(st.lists(st.sampled_from([True, False, None]), min_size=1, max_size=5), st.data())
+def test_all_ways_to_settle_lie_between_the_two(
+    correct: list[bool | None], data: st.DataObject
+) -> None:
+    n = len(correct)
+    answers = data.draw(st.lists(st.sampled_from(["7", "8", None]), min_size=n, max_size=n))
+    rewards = data.draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
+    ways = [[False, True] if verdict is None else [verdict] for verdict in correct]
+    for estimate in (mean, partial(maj_at_k, answers), lambda c: best_of_k(c, rewards)):
+        values = [estimate(settled) for settled in itertools.product(*ways)]
+        bounds = both_ways(correct, estimate)
+        assert (bounds.low, bounds.high) == (min(values), max(values))
 
 
 @pytest.mark.parametrize(
@@ -92,85 +145,35 @@ def test_bootstrap_interval_comes_near_the_normal_one() -> None:
     assert interval == bootstrap_interval(values, seed=0)
 
 
+def test_a_bootstrap_of_few_distinct_values_draws_as_one_of_many_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = [0.0] * 20 + [0.3] * 30 + [1.0] * 50
+    few = intervals.resampled_means(np.array(values), seed=0, resamples=50_000)
+    monkeypatch.setattr(intervals, "_FEW", 0)
+    many = intervals.resampled_means(np.array(values), seed=0, resamples=50_000)
+    assert few.mean() == pytest.approx(many.mean(), abs=0.001)
+    assert few.std() == pytest.approx(many.std(), rel=0.02)
+    assert not np.array_equal(few, many)
+
+
+def test_one_rate_between_none_and_all_tells_no_spread() -> None:
+    assert rate_interval([0.5]) == Interval(0.0, 1.0)
+    assert rate_interval([1.0]) == wilson_interval(1, 1)
+    assert rate_interval([0.5, 1.0]) == bootstrap_interval([0.5, 1.0], seed=0)
+    with pytest.raises(ValueError, match="at least two"):
+        t_interval([5.0])
+
+
+@pytest.mark.parametrize("module", ["evals.metrics.paired_tests", "evals.stage", "flows.cli"])
+def test_scipy_is_imported_by_what_needs_it_alone(module: str) -> None:
+    code = f"import sys, {module}; print('scipy' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
+
+
 def test_bootstrap_refuses_nothing_and_nan() -> None:
     with pytest.raises(ValueError, match="at least one problem"):
         bootstrap_interval([], seed=0)
     with pytest.raises(ValueError, match="not finite"):
         bootstrap_interval([math.nan], seed=0)
-
-
-def brute_tail(gained: int, lost: int) -> float:
-    n = gained + lost
-    return sum(sum(flips) >= gained for flips in itertools.product([0, 1], repeat=n)) / 2**n
-
-
-@given(st.integers(0, 6), st.integers(0, 6))
-def test_mcnemar_is_the_tail_of_fair_coin_flips(gained: int, lost: int) -> None:
-    assert mcnemar_exact(gained, lost) == pytest.approx(brute_tail(gained, lost))
-
-
-def test_mcnemar_known_values() -> None:
-    assert mcnemar_exact(0, 0) == 1.0
-    assert mcnemar_exact(5, 0) == 1 / 32
-    assert mcnemar_exact(31, 28) == pytest.approx(0.3974, abs=1e-4)
-    assert mcnemar_exact_two_sided(0, 0) == 1.0
-    assert mcnemar_exact_two_sided(5, 0) == mcnemar_exact_two_sided(0, 5) == 1 / 16
-    assert mcnemar_exact_two_sided(4, 4) == 1.0
-    # R: binom.test(59, 59 + 86)
-    assert mcnemar_exact_two_sided(86, 59) == pytest.approx(0.0305, abs=5e-4)
-
-
-def test_mcnemar_of_thousands_stays_exact() -> None:
-    assert mcnemar_exact(5000, 5000) == pytest.approx(0.5, abs=0.01)
-    assert 0 < mcnemar_exact(3000, 1000) < 1e-200
-
-
-def test_mcnemar_refuses_negative_counts() -> None:
-    with pytest.raises(ValueError, match="negative"):
-        mcnemar_exact(-1, 2)
-
-
-def paired(gained: int, lost: int, ties: int) -> tuple[list[float], list[float]]:
-    candidate = [1.0] * gained + [0.0] * lost + [1.0] * ties
-    incumbent = [0.0] * gained + [1.0] * lost + [1.0] * ties
-    return candidate, incumbent
-
-
-def test_paired_bootstrap_sees_a_gain_and_none() -> None:
-    gain = paired_bootstrap(*paired(60, 20, 120), seed=1)
-    assert gain.mean == pytest.approx(0.2)
-    assert gain.p_value < 0.001
-    assert gain.interval.low > 0
-    even = paired_bootstrap(*paired(40, 40, 120), seed=1)
-    assert 0.4 < even.p_value < 0.65
-    assert even.interval.low < 0 < even.interval.high
-    loss = paired_bootstrap(*paired(20, 60, 120), seed=1)
-    assert loss.p_value > 0.99
-
-
-def test_paired_bootstrap_of_equal_sides_gains_nothing() -> None:
-    same = paired_bootstrap([0.5, 1.0], [0.5, 1.0], seed=0)
-    assert (same.mean, same.p_value) == (0.0, 1.0)
-
-
-def test_paired_bootstrap_rejects_at_its_level_where_nothing_differs() -> None:
-    rng = np.random.default_rng(0)
-    rejected = 0
-    for trial in range(200):
-        candidate, incumbent = rng.random((2, 100)).round(1)
-        rejected += paired_bootstrap(candidate, incumbent, trial, resamples=400).p_value <= 0.05
-    assert 2 <= rejected <= 22
-
-
-def test_non_inferiority_needs_data_and_a_small_loss() -> None:
-    assert non_inferiority_p(*paired(30, 30, 940), margin=0.03, seed=0) < 0.01
-    assert non_inferiority_p(*paired(3, 3, 20), margin=0.03, seed=0) > 0.1
-    assert non_inferiority_p(*paired(10, 90, 900), margin=0.03, seed=0) > 0.9
-    assert 0.4 < non_inferiority_p(*paired(30, 60, 910), margin=0.03, seed=0) < 0.6
-
-
-def test_paired_tests_refuse_sides_of_different_length() -> None:
-    with pytest.raises(ValueError, match="2 values against 1"):
-        paired_bootstrap([1.0, 0.0], [1.0], seed=0)
-    with pytest.raises(ValueError, match=r"margin=2"):
-        non_inferiority_p([1.0], [1.0], margin=2, seed=0)

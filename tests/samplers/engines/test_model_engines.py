@@ -240,12 +240,65 @@ def test_a_seed_makes_sampling_repeat_and_attempts_differ(
 def test_a_large_group_comes_back_whole(
     vllm_client: EngineClient, policies: dict[str, Policy]
 ) -> None:
-    sampling = replace(SAMPLED, max_tokens=4, extra=(("logprobs", 0),))
+    sampling = replace(SAMPLED, max_tokens=4)
     group = one_group(vllm_client, policies["one"], sampling, ask("p", "1 + 1", 150))
     assert len(group.outputs) == 150
     assert all(o.logprob is not None and o.logprob <= 0 for o in group.outputs)
-    plain = one_group(vllm_client, policies["one"], GREEDY, ask("p0", PROBLEMS[0], 1))
-    assert plain.outputs[0].logprob is None
+
+
+def logprob_of(folder: Path, prompt: str, text: str) -> float:
+    """What a fresh load of a checkpoint gives a text after a prompt: the sum over its characters,
+    each of which is a token."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
+    drawn = tokenizer.convert_tokens_to_ids(list(text))
+    ids = [*prompt_token_ids(tokenizer, prompt), *drawn]
+    with torch.inference_mode():
+        logprobs = torch.log_softmax(model(torch.tensor([ids])).logits[0], -1)
+    before = range(len(ids) - len(drawn) - 1, len(ids) - 1)
+    return sum(float(logprobs[at, token]) for at, token in zip(before, drawn, strict=True))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_a_completions_logprob_is_the_models_own_sum_at_any_temperature(
+    vllm_client: EngineClient,
+    policies: dict[str, Policy],
+    checkpoints: dict[str, Path],
+    temperature: float,
+) -> None:
+    """A completion without a special token shows all of its tokens."""
+    sampling = replace(SAMPLED, temperature=temperature, max_tokens=8)
+    group = one_group(vllm_client, policies["one"], sampling, ask("p", PROBLEMS[1], 96))
+    shown = [output for output in group.outputs if len(output.completion) == output.num_tokens]
+    assert len(shown) > 3
+    for output in shown[:4]:
+        expected = logprob_of(checkpoints["one"], group.prompt, output.completion)
+        assert output.logprob == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_users_own_logprobs_go_before_the_recorded_ones(
+    vllm_client: EngineClient, policies: dict[str, Policy]
+) -> None:
+    """With more tokens than the drawn one vLLM's own sum is read, which is the same."""
+    drawn = []
+    for extra in ((), (("logprobs", 3),), (("logprobs", None),)):
+        sampling = replace(SAMPLED, extra=extra)
+        drawn.append(one_group(vllm_client, policies["one"], sampling, ask("p", "1 + 1", 8)))
+    ours, theirs, none = ([output.logprob for output in group.outputs] for group in drawn)
+    assert len({tuple(o.completion for o in group.outputs) for group in drawn}) == 1
+    assert ours == pytest.approx(theirs)
+    assert none == [None] * 8
+
+
+def test_logprobs_can_be_switched_off(vllm_config: VllmEngineConfig) -> None:
+    from samplers.engines.vllm import VllmEngine
+
+    for switch, asked in ((True, {"logprobs": 0}), (False, {})):
+        config = vllm_config.model_copy(update={"logprobs": switch})
+        assert VllmEngine(config, PromptConfig(), lora=False)._logprobs() == asked
 
 
 def test_an_abandoned_generate_leaves_nothing_for_the_next(

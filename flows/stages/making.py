@@ -1,22 +1,20 @@
-"""The stages of an iteration: each joins a stage package's `spec` and `run` to the session."""
+"""What an iteration makes: completions, verdicts, rows and a candidate; and what it explores."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
-from evals import stage as eval_stage
-from evals.gates import stage as gate_stage
+from evals.exploration import stage as exploration_stage
 from filters import stage as filter_stage
 from filters.selection import stage as select_stage
+from filters.selection.stage import rows_per_problem
 from flows.config import Training
 from flows.preflight import problem_sets
 from flows.reports import sets_report
-from flows.session import EvaluatedPolicy, Session
-from flows.stage_inputs import JudgedCompletions, LoadedSets, filter_inputs, select_inputs
+from flows.session import Session
+from flows.stages.inputs import JudgedCompletions, LoadedSets, filter_inputs, select_inputs
 from ratchet.policy import Policy
 from ratchet.problems.grading import OutcomeScorer
-from ratchet.problems.sets import ProblemSet
 from ratchet.store.artifacts import Artifact
 from ratchet.store.ledger import StepKey
 from samplers import stage as sample_stage
@@ -70,6 +68,21 @@ def judge(
     return JudgedCompletions(completions, verdicts)
 
 
+def explore(
+    session: Session, iteration: int, judged: JudgedCompletions, first: Artifact | None
+) -> Artifact:
+    """How the policy explored; `first` holds iteration 0's figures, which are the base model's."""
+    inputs = exploration_stage.ExplorationInputs(
+        completions=judged.completions,
+        verdicts=judged.verdicts,
+        base=first,
+        iteration=iteration,
+        wanted_per_problem=rows_per_problem(session.config.trainings(iteration)[0].selection),
+    )
+    key = StepKey(iteration, "explore")
+    return session.stage(key, exploration_stage, session.config.exploration, inputs)
+
+
 def select(
     session: Session,
     training: Training,
@@ -117,58 +130,3 @@ def train_chain(
             )
             candidate = train(session, training, iteration, inputs)
     return candidate
-
-
-def evaluate(session: Session, key: StepKey, policy: Policy, benchmark: ProblemSet) -> Artifact:
-    """One checkpoint on one benchmark."""
-    inputs = eval_stage.EvalInputs(
-        benchmark=benchmark.name,
-        problems=benchmark.problems,
-        problems_fingerprint=benchmark.fingerprint,
-        rules=benchmark.rules,
-        policy=policy,
-        completer=session.engine,
-        grader=session.grader,
-        decoding=session.decoding(),
-        seed=session.config.seed,
-    )
-    return session.stage(key, eval_stage, session.config.eval, inputs)
-
-
-def evaluate_policy(
-    session: Session, iteration: int | None, policy: Policy, sets: LoadedSets
-) -> EvaluatedPolicy:
-    """A policy's evaluations on dev and on every guard."""
-    names = [guard.name for guard in session.config.guards]
-    dev = evaluate(session, StepKey(iteration, "eval"), policy, sets["dev"])
-    guards = {
-        name: evaluate(session, StepKey(iteration, "eval", name), policy, sets[name])
-        for name in names
-    }
-    return EvaluatedPolicy(policy, dev, guards)
-
-
-@dataclass(frozen=True)
-class GateContest:
-    """Who is compared at the gate; `base` is only shown beside the two."""
-
-    base: EvaluatedPolicy
-    incumbent: EvaluatedPolicy
-    candidate: EvaluatedPolicy
-
-
-def gate(session: Session, iteration: int, contest: GateContest) -> Artifact:
-    """The decision on the candidate."""
-    incumbent, candidate = contest.incumbent, contest.candidate
-    key = StepKey(iteration, "gate")
-    guards = {
-        guard.name: (guard, incumbent.guards[guard.name], candidate.guards[guard.name])
-        for guard in session.config.guards
-    }
-    inputs = gate_stage.GateInputs(
-        base=contest.base.dev,
-        incumbent=incumbent.dev,
-        candidate=candidate.dev,
-        guards=guards,
-    )
-    return session.stage(key, gate_stage, session.config.gate, inputs)
