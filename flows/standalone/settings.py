@@ -14,7 +14,7 @@ from evals.protocols import ResolvedProtocol
 from flows.config import RunConfig, load_config
 from ratchet.config import Config, apply_overrides, parse_config, read_toml
 from ratchet.generation.prompts import PromptConfig
-from samplers.config import EngineConfig, VllmEngineConfig, check_params
+from samplers.config import EngineConfig, VllmEngineConfig, check_params, check_prompt
 
 TABLES = ("engine", "prompt", "eval", "gate", "seed")
 """What of a run's config has a say in an evaluation."""
@@ -35,8 +35,9 @@ class StandaloneEval(Config):
     """Another seed draws other completions."""
 
     @model_validator(mode="after")
-    def _params_fit(self) -> StandaloneEval:
+    def _engine_takes_them(self) -> StandaloneEval:
         check_params(self.engine, self.eval.params)
+        check_prompt(self.engine, self.prompt)
         return self
 
 
@@ -100,7 +101,15 @@ def _tables(chosen: Chosen, protocol: ResolvedProtocol | None) -> dict[str, Any]
     if protocol:
         tables["prompt"] = protocol.prompt.model_dump(mode="json")
         tables["eval"] = _settled(tables.get("eval", {}), protocol.evaluation)
-    return apply_overrides(tables, chosen.settings)
+    tables = apply_overrides(tables, chosen.settings)
+    if chosen.server and tables["engine"].get("kind") == "openai":
+        tables["engine"] = {"api": _api(tables.get("prompt", {})), **tables["engine"]}
+    return tables
+
+
+def _api(prompt: Mapping[str, Any]) -> str:
+    """The server's call that takes such prompts."""
+    return "completions" if prompt.get("style") == "plain" else "chat"
 
 
 def _settled(before: Mapping[str, Any], protocol: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from evals.protocols import protocol_named, resolve
+from evals.protocols import ResolvedProtocol, protocol_named, resolve
 from flows.standalone.settings import Chosen, guarded_config, origin_of_file, settings_of
 from ratchet.errors import InputError
 from ratchet.records import Problem
+from samplers.config import OpenAIEngineConfig
 from tests.helpers.world import write_config, write_recording
 
+
+def _worked(count: int) -> list[Problem]:
+    return [
+        Problem(problem_id=str(at), problem=f"p{at}", reference_answer="1", solution="s")
+        for at in range(count)
+    ]
+
+
 BOXED = resolve(protocol_named("boxed"), [], [])
+PLAIN = resolve(protocol_named("math-4-shot"), _worked(4), [])
 
 
 @pytest.fixture
@@ -54,24 +64,27 @@ def test_each_word_goes_before_the_one_in_front_of_it(file: Path) -> None:
 
 def test_a_greedy_protocol_leaves_no_group_of_the_config(file: Path) -> None:
     sampled_config(file)
-    greedy = resolve(protocol_named("math-4-shot"), _worked(4), [])
-    settings = settings_of(Chosen(origin_of_file(file)), greedy)
+    settings = settings_of(Chosen(origin_of_file(file)), PLAIN)
     assert (settings.eval.temperature, settings.eval.group_size) == (0, 1)
     assert settings.eval.shard_size == 20
     drawn = Chosen(None, ("eval.temperature=0.7", "eval.group_size=8"))
-    assert settings_of(drawn, greedy).eval.group_size == 8
+    assert settings_of(drawn, PLAIN).eval.group_size == 8
 
 
-def _worked(count: int) -> list[Problem]:
-    return [
-        Problem(problem_id=str(at), problem=f"p{at}", reference_answer="1", solution="s")
-        for at in range(count)
-    ]
-
-
-def test_a_server_takes_the_place_of_the_config_s_engine(file: Path) -> None:
-    with pytest.raises(InputError, match="engine"):
-        settings_of(Chosen(origin_of_file(file), server={"kind": "nothing"}), None)
+@pytest.mark.parametrize(
+    ("protocol", "api"), [(None, "chat"), (BOXED, "chat"), (PLAIN, "completions")]
+)
+def test_a_server_takes_the_place_of_the_configs_engine_and_is_asked_as_it_fits(
+    file: Path, protocol: ResolvedProtocol | None, api: str
+) -> None:
+    server = {"kind": "openai", "url": "http://localhost:1/v1"}
+    origin = origin_of_file(file)
+    settings = settings_of(Chosen(origin, ("engine.model=m",), server=server), protocol)
+    assert isinstance(settings.engine, OpenAIEngineConfig)
+    assert (settings.engine.api, settings.engine.model) == (api, "m")
+    wrong = "chat" if api == "completions" else "completions"
+    with pytest.raises(InputError, match=r"prompt\.style"):
+        settings_of(Chosen(origin, (f"engine.api={wrong}",), server=server), protocol)
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
