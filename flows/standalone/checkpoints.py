@@ -10,7 +10,7 @@ from typing import Any
 
 from flows.config import stored_config
 from flows.reports.lineage import candidates, choose
-from flows.standalone.settings import Origin, StandaloneEval
+from flows.standalone.settings import ConfigOrigin, StandaloneEval
 from ratchet.errors import InputError, looked_for
 from ratchet.policy import ModelConfig, Policy, base_policy, checkpoint_digest
 from ratchet.store.artifacts import Store
@@ -34,7 +34,7 @@ class Checkpoint:
     policy: Policy | None = None
     server: Mapping[str, Any] = field(default_factory=dict)
     rank: int | None = None
-    origin: Origin | None = None
+    origin: ConfigOrigin | None = None
 
     @property
     def has_adapter(self) -> bool:
@@ -165,11 +165,11 @@ def _of_run(name: str, store: Store) -> Checkpoint:
         )
     run = runs[run_name]
     config = stored_config(run.config, run.name)
-    origin = Origin(f"run {run.name}", config, run.config)
+    origin = ConfigOrigin(f"run {run.name}", config, run.config)
     return Checkpoint(name, _policy_of(run, origin, at), origin=origin)
 
 
-def _policy_of(run: Run, origin: Origin, at: str) -> Policy:
+def _policy_of(run: Run, origin: ConfigOrigin, at: str) -> Policy:
     config = origin.config
     if at == "base":
         return base_policy(config.model)

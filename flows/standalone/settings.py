@@ -42,7 +42,7 @@ class StandaloneEval(Config):
 
 
 @dataclass(frozen=True)
-class Origin:
+class ConfigOrigin:
     """The run's config that settings start from; without one, each table's defaults."""
 
     name: str
@@ -51,25 +51,25 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class GivenSettings:
     """What the user chose beside the benchmark. `server` is the engine table of a server's URL."""
 
-    origin: Origin | None = None
+    origin: ConfigOrigin | None = None
     settings: tuple[str, ...] = ()
     seed: int | None = None
     server: Mapping[str, Any] = field(default_factory=dict)
 
 
-def origin_of_file(path: Path) -> Origin:
+def origin_of_file(path: Path) -> ConfigOrigin:
     """A config's file.
 
     Raises:
         InputError: with every error of the file.
     """
-    return Origin(str(path), load_config(path), read_toml(path))
+    return ConfigOrigin(str(path), load_config(path), read_toml(path))
 
 
-def settings_of(chosen: Chosen, protocol: ResolvedProtocol | None) -> StandaloneEval:
+def settings_of(chosen: GivenSettings, protocol: ResolvedProtocol | None) -> StandaloneEval:
     """The settings of one evaluation.
 
     Raises:
@@ -80,7 +80,7 @@ def settings_of(chosen: Chosen, protocol: ResolvedProtocol | None) -> Standalone
     return parsed if chosen.seed is None else parsed.model_copy(update={"seed": chosen.seed})
 
 
-def guarded_config(chosen: Chosen, protocol: ResolvedProtocol | None) -> RunConfig | None:
+def guarded_config(chosen: GivenSettings, protocol: ResolvedProtocol | None) -> RunConfig | None:
     """The config with these settings in it: what its guards watch must be there to be measured.
 
     Raises:
@@ -92,7 +92,7 @@ def guarded_config(chosen: Chosen, protocol: ResolvedProtocol | None) -> RunConf
     return parse_config(RunConfig, tables, f"{chosen.origin.name} with these settings")
 
 
-def _tables(chosen: Chosen, protocol: ResolvedProtocol | None) -> dict[str, Any]:
+def _tables(chosen: GivenSettings, protocol: ResolvedProtocol | None) -> dict[str, Any]:
     given = chosen.origin.tables if chosen.origin else {}
     tables: dict[str, Any] = {"engine": {"kind": "vllm"}}
     tables |= {name: given[name] for name in TABLES if name in given}
