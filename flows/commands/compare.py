@@ -29,7 +29,7 @@ from flows.standalone.options import (
 from ratchet.visible import json_text, visible
 
 if TYPE_CHECKING:
-    from flows.standalone.prepare import Wanted
+    from flows.standalone.prepare import EvalRequest
 
 _BROKEN = 1
 """Exit code where nothing of one side could be graded."""
@@ -54,9 +54,9 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether B is better than A, by how much, and how sure that is."""
-    from flows.standalone.prepare import Wanted
+    from flows.standalone.prepare import EvalRequest
 
-    wanted = Wanted(
+    wanted = EvalRequest(
         benchmarks=tuple(benchmark or ()),
         config=config,
         protocol=protocol,
@@ -75,7 +75,7 @@ def compare(
     _compare((a, b), wanted, store, as_json=as_json)
 
 
-def _compare(names: tuple[str, str], wanted: Wanted, store: Path, *, as_json: bool) -> None:
+def _compare(names: tuple[str, str], wanted: EvalRequest, store: Path, *, as_json: bool) -> None:
     from flows.standalone.evaluator import open_evaluator
     from flows.standalone.pairing import compared, paired_lines
     from flows.standalone.prepare import prepare

@@ -31,7 +31,7 @@ from flows.standalone.options import (
 from ratchet.visible import json_text, visible
 
 if TYPE_CHECKING:
-    from flows.standalone.prepare import Wanted
+    from flows.standalone.prepare import EvalRequest
 
 _BROKEN = 1
 """Exit code where nothing could be graded."""
@@ -83,7 +83,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a checkpoint, adapter or server on benchmarks; what the store has is used."""
-    from flows.standalone.prepare import Wanted
+    from flows.standalone.prepare import EvalRequest
 
     if completions is not None:
         _refuse_beside_completions(context.params)
@@ -97,7 +97,7 @@ def evaluate(
         }
         _score(completions, columns, answer_format or "auto", as_json=as_json)
         return
-    wanted = Wanted(
+    wanted = EvalRequest(
         benchmarks=tuple(benchmark or ()),
         config=config,
         protocol=protocol,
@@ -156,7 +156,7 @@ def _named(checkpoint: str | None) -> str:
     return checkpoint
 
 
-def _evaluate(name: str, wanted: Wanted, store: Path, *, aa: bool, as_json: bool) -> None:
+def _evaluate(name: str, wanted: EvalRequest, store: Path, *, aa: bool, as_json: bool) -> None:
     from flows.standalone.against_itself import check_drawn_by_chance, put_to_gate
     from flows.standalone.evaluator import open_evaluator, result_of
     from flows.standalone.prepare import prepare

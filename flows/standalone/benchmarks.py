@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from evals.protocols import Protocol, ResolvedProtocol, resolve
 from flows.preflight import problem_sets
-from flows.standalone.settings import Origin
+from flows.standalone.settings import ConfigOrigin
 from flows.starters.data import find_columns
 from ratchet.config import Config
 from ratchet.errors import InputError
@@ -70,7 +70,7 @@ class BenchmarkLoader:
     def __init__(
         self,
         store: Store,
-        origin: Origin | None,
+        origin: ConfigOrigin | None,
         protocol: Protocol | None,
         options: BenchmarkOptions,
     ) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 from flows.config import stored_config
 from flows.reports.lineage import candidates, choose
-from flows.standalone.settings import Origin, StandaloneEval
+from flows.standalone.settings import ConfigOrigin, StandaloneEval
 from ratchet.errors import InputError, looked_for
 from ratchet.policy import ModelConfig, Policy, base_policy, checkpoint_digest
 from ratchet.store.artifacts import Store
 from ratchet.store.identity import digest
 from ratchet.store.ledger import Run, list_runs
-from samplers.config import VllmEngineConfig
+from samplers.config import EngineConfig, OpenAIEngineConfig, VllmEngineConfig
 
 _ADAPTER = "adapter_config.json"
 _WHAT = "a folder with a checkpoint or an adapter, a hub id (owner/name), a run, or a server's URL"
@@ -34,7 +34,7 @@ class Checkpoint:
     policy: Policy | None = None
     server: Mapping[str, Any] = field(default_factory=dict)
     rank: int | None = None
-    origin: Origin | None = None
+    origin: ConfigOrigin | None = None
 
     @property
     def has_adapter(self) -> bool:
@@ -44,11 +44,16 @@ class Checkpoint:
         """What the engine of these settings answers as.
 
         Raises:
-            InputError: if the engine has no room for the adapter.
+            InputError: if the engine can't answer as it, or has no room for the adapter.
         """
         engine = settings.engine
         if self.policy is None:
-            return _served(engine)
+            return _served(self.name, engine)
+        if isinstance(engine, OpenAIEngineConfig):
+            raise InputError(
+                f"{self.name}: the engine is the server at {engine.url}, which answers with its "
+                f"own model; evaluate {engine.url} instead, or set another engine.kind"
+            )
         if self.rank and isinstance(engine, VllmEngineConfig) and self.rank > engine.lora_rank:
             raise InputError(
                 f"{self.name}: an adapter of rank {self.rank}, but the engine has room for "
@@ -57,10 +62,15 @@ class Checkpoint:
         return self.policy
 
 
-def _served(engine: Any) -> Policy:
-    return Policy(
-        fingerprint=digest({"server": engine.url, "model": engine.model}), model=engine.model
-    )
+def _served(name: str, engine: EngineConfig) -> Policy:
+    """A server's model, known by where it is and what it is called there."""
+    if not isinstance(engine, OpenAIEngineConfig):
+        raise InputError(
+            f"{name} is a server's URL, which an engine of kind {engine.kind!r} can't ask; leave "
+            "engine.kind out"
+        )
+    served = {"server": engine.url, "model": engine.model}
+    return Policy(fingerprint=digest(served), model=engine.model)
 
 
 def find_checkpoint(name: str, store: Store, *, trust_remote_code: bool = False) -> Checkpoint:
@@ -155,11 +165,11 @@ def _of_run(name: str, store: Store) -> Checkpoint:
         )
     run = runs[run_name]
     config = stored_config(run.config, run.name)
-    origin = Origin(f"run {run.name}", config, run.config)
+    origin = ConfigOrigin(f"run {run.name}", config, run.config)
     return Checkpoint(name, _policy_of(run, origin, at), origin=origin)
 
 
-def _policy_of(run: Run, origin: Origin, at: str) -> Policy:
+def _policy_of(run: Run, origin: ConfigOrigin, at: str) -> Policy:
     config = origin.config
     if at == "base":
         return base_policy(config.model)

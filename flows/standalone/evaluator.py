@@ -59,7 +59,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredEvaluation:
     """An evaluation with its artifact, and whether that was there before."""
 
     evaluation: Evaluation
@@ -79,7 +79,7 @@ class Evaluator:
         self._engine: EngineClient | None = None
         self._engine_key: Any = None
 
-    def measure(self, evaluation: Evaluation, draw: Draw | None = None) -> Measured:
+    def measure(self, evaluation: Evaluation, draw: Draw | None = None) -> MeasuredEvaluation:
         """The artifact of this evaluation, made where it is not there.
 
         Left out, `draw` is what a run's reading of its test set draws.
@@ -99,7 +99,7 @@ class Evaluator:
 
             spec = eval_stage.spec(settings.eval, inputs)
             artifact, reused = self._store.build(spec, make)
-        return Measured(evaluation, artifact, reused)
+        return MeasuredEvaluation(evaluation, artifact, reused)
 
     def _inputs(
         self, evaluation: Evaluation, policy: Policy, draw: Draw | None, progress: Progress
@@ -166,7 +166,7 @@ def open_evaluator(store: Store, *, lora: bool) -> Iterator[Evaluator]:
         yield evaluator
 
 
-def result_of(measured: Measured) -> dict[str, Any]:
+def result_of(measured: MeasuredEvaluation) -> dict[str, Any]:
     """One evaluation's answer for a program."""
     evaluation = measured.evaluation
     metrics: Mapping[str, Any] = measured.artifact.metrics

@@ -14,8 +14,8 @@ from flows.standalone.checkpoints import Checkpoint, find_checkpoint
 from flows.standalone.evaluator import Evaluation
 from flows.standalone.settings import (
     TABLES,
-    Chosen,
-    Origin,
+    ConfigOrigin,
+    GivenSettings,
     guarded_config,
     origin_of_file,
     settings_of,
@@ -27,7 +27,7 @@ DEFAULT_PROTOCOL = "boxed"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class EvalRequest:
     """What `ratchet eval` and `ratchet compare` were asked for, beside the checkpoints."""
 
     benchmarks: tuple[str, ...]
@@ -43,7 +43,11 @@ class Preparation:
     """The checkpoints and settings that were asked for, and what they are evaluated on."""
 
     def __init__(
-        self, checkpoints: Sequence[Checkpoint], origin: Origin | None, wanted: Wanted, store: Store
+        self,
+        checkpoints: Sequence[Checkpoint],
+        origin: ConfigOrigin | None,
+        wanted: EvalRequest,
+        store: Store,
     ) -> None:
         self.checkpoints = tuple(checkpoints)
         self._origin = origin
@@ -74,12 +78,12 @@ class Preparation:
         chosen = self._chosen(evaluation.checkpoint)
         return guarded_config(chosen, evaluation.benchmark.protocol)
 
-    def _chosen(self, checkpoint: Checkpoint) -> Chosen:
+    def _chosen(self, checkpoint: Checkpoint) -> GivenSettings:
         wanted = self._wanted
-        return Chosen(self._origin, wanted.settings, wanted.seed, checkpoint.server)
+        return GivenSettings(self._origin, wanted.settings, wanted.seed, checkpoint.server)
 
 
-def prepare(store: Store, names: Sequence[str], wanted: Wanted) -> Preparation:
+def prepare(store: Store, names: Sequence[str], wanted: EvalRequest) -> Preparation:
     """What was asked for, found and checked.
 
     Without a protocol the config's own prompt is taken, and where there is no config, `boxed`.
@@ -94,7 +98,7 @@ def prepare(store: Store, names: Sequence[str], wanted: Wanted) -> Preparation:
     return Preparation(checkpoints, _origin(wanted, checkpoints), wanted, store)
 
 
-def _check_words(wanted: Wanted) -> None:
+def _check_words(wanted: EvalRequest) -> None:
     if not wanted.benchmarks:
         raise InputError(
             f"no benchmark is named; add --benchmark with one of {', '.join(KNOWN)}, a file, or "
@@ -108,13 +112,13 @@ def _check_words(wanted: Wanted) -> None:
         )
 
 
-def _protocol(name: str | None, origin: Origin | None) -> Protocol | None:
+def _protocol(name: str | None, origin: ConfigOrigin | None) -> Protocol | None:
     if name is not None:
         return protocol_named(name)
     return None if origin else PROTOCOLS[DEFAULT_PROTOCOL]
 
 
-def _origin(wanted: Wanted, checkpoints: Sequence[Checkpoint]) -> Origin | None:
+def _origin(wanted: EvalRequest, checkpoints: Sequence[Checkpoint]) -> ConfigOrigin | None:
     """`--config`, or the config of the run that is evaluated.
 
     Raises:

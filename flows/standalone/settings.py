@@ -14,7 +14,7 @@ from evals.protocols import ResolvedProtocol
 from flows.config import RunConfig, load_config
 from ratchet.config import Config, apply_overrides, parse_config, read_toml
 from ratchet.generation.prompts import PromptConfig
-from samplers.config import EngineConfig, VllmEngineConfig, check_params
+from samplers.config import EngineConfig, VllmEngineConfig, check_params, check_prompt
 
 TABLES = ("engine", "prompt", "eval", "gate", "seed")
 """What of a run's config has a say in an evaluation."""
@@ -35,13 +35,14 @@ class StandaloneEval(Config):
     """Another seed draws other completions."""
 
     @model_validator(mode="after")
-    def _params_fit(self) -> StandaloneEval:
+    def _engine_takes_them(self) -> StandaloneEval:
         check_params(self.engine, self.eval.params)
+        check_prompt(self.engine, self.prompt)
         return self
 
 
 @dataclass(frozen=True)
-class Origin:
+class ConfigOrigin:
     """The run's config that settings start from; without one, each table's defaults."""
 
     name: str
@@ -50,25 +51,25 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class GivenSettings:
     """What the user chose beside the benchmark. `server` is the engine table of a server's URL."""
 
-    origin: Origin | None = None
+    origin: ConfigOrigin | None = None
     settings: tuple[str, ...] = ()
     seed: int | None = None
     server: Mapping[str, Any] = field(default_factory=dict)
 
 
-def origin_of_file(path: Path) -> Origin:
+def origin_of_file(path: Path) -> ConfigOrigin:
     """A config's file.
 
     Raises:
         InputError: with every error of the file.
     """
-    return Origin(str(path), load_config(path), read_toml(path))
+    return ConfigOrigin(str(path), load_config(path), read_toml(path))
 
 
-def settings_of(chosen: Chosen, protocol: ResolvedProtocol | None) -> StandaloneEval:
+def settings_of(chosen: GivenSettings, protocol: ResolvedProtocol | None) -> StandaloneEval:
     """The settings of one evaluation.
 
     Raises:
@@ -79,7 +80,7 @@ def settings_of(chosen: Chosen, protocol: ResolvedProtocol | None) -> Standalone
     return parsed if chosen.seed is None else parsed.model_copy(update={"seed": chosen.seed})
 
 
-def guarded_config(chosen: Chosen, protocol: ResolvedProtocol | None) -> RunConfig | None:
+def guarded_config(chosen: GivenSettings, protocol: ResolvedProtocol | None) -> RunConfig | None:
     """The config with these settings in it: what its guards watch must be there to be measured.
 
     Raises:
@@ -91,7 +92,7 @@ def guarded_config(chosen: Chosen, protocol: ResolvedProtocol | None) -> RunConf
     return parse_config(RunConfig, tables, f"{chosen.origin.name} with these settings")
 
 
-def _tables(chosen: Chosen, protocol: ResolvedProtocol | None) -> dict[str, Any]:
+def _tables(chosen: GivenSettings, protocol: ResolvedProtocol | None) -> dict[str, Any]:
     given = chosen.origin.tables if chosen.origin else {}
     tables: dict[str, Any] = {"engine": {"kind": "vllm"}}
     tables |= {name: given[name] for name in TABLES if name in given}
@@ -100,7 +101,15 @@ def _tables(chosen: Chosen, protocol: ResolvedProtocol | None) -> dict[str, Any]
     if protocol:
         tables["prompt"] = protocol.prompt.model_dump(mode="json")
         tables["eval"] = _settled(tables.get("eval", {}), protocol.evaluation)
-    return apply_overrides(tables, chosen.settings)
+    tables = apply_overrides(tables, chosen.settings)
+    if chosen.server and tables["engine"].get("kind") == "openai":
+        tables["engine"] = {"api": _api(tables.get("prompt", {})), **tables["engine"]}
+    return tables
+
+
+def _api(prompt: Mapping[str, Any]) -> str:
+    """The server's call that takes such prompts."""
+    return "completions" if prompt.get("style") == "plain" else "chat"
 
 
 def _settled(before: Mapping[str, Any], protocol: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from tests.helpers.evaluated import (
     write_problems,
     write_rows,
 )
+from tests.helpers.openai_server import ModelServer
 from tests.helpers.places import SEED_MODEL
 
 COUNT = 12
@@ -203,6 +204,41 @@ def test_a_few_shot_protocol_on_real_gsm8k(shared_data: Path, tmp_path: Path) ->
 def pq_problems(rows: list[dict[str, Any]]) -> list[str]:
     """The ids that GSM8K's rows have."""
     return [f"gsm8k-test-{at}" for at in range(len(rows))]
+
+
+def test_a_server_is_asked_by_its_url(tmp_path: Path) -> None:
+    """It says what it was asked, so that a problem which states its answer is solved."""
+    rows = [
+        {"problem": rf"Is it \boxed{{{at}}}?", "answer": str(at % 2), "problem_id": str(at)}
+        for at in range(4)
+    ]
+    file = write_rows(tmp_path / "stated.jsonl", rows)
+    settings = ("--set", "prompt.template={problem}", "--set", "eval.group_size=2")
+    with ModelServer() as server:
+        words_ = ("eval", server.url, "-b", file, *settings, "--store", tmp_path / "store")
+        (found,) = answered(*words_)
+        plain = ("--set", "prompt.style=plain", "--set", "engine.model=seed")
+        (other,) = answered(*words_, *plain)
+    assert found["metrics"]["mean"] == other["metrics"]["mean"] == 0.5
+    assert [body.get("model") for body in server.asked] == ["seed"] * 16
+    assert sum("messages" in body for body in server.asked) == 8
+    (again,) = answered(*words_)
+    assert again["reused"]
+
+
+def test_a_folder_is_not_asked_of_a_server(files: Path, tmp_path: Path) -> None:
+    done = ratchet(
+        *("eval", SEED_MODEL, "-b", files / "mine.jsonl", "--store", tmp_path),
+        *("--set", "engine.kind=openai", "--set", "engine.url=http://localhost:1/v1"),
+    )
+    with pytest.raises(InputError, match="evaluate http://localhost:1/v1 instead"):
+        _raise(done.exception)
+    by_url = ratchet(
+        *("eval", "http://localhost:1/v1", "-b", files / "mine.jsonl", "--store", tmp_path),
+        *("--set", 'engine={kind="vllm"}'),
+    )
+    with pytest.raises(InputError, match=r"leave engine\.kind out"):
+        _raise(by_url.exception)
 
 
 def test_recorded_completions_are_scored_by_group(shared_data: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from evals.stage import Draw
 from evals.summary import summarize
 from flows.standalone.against_itself import put_to_gate, told
-from flows.standalone.evaluator import Evaluation, Evaluator, Measured
-from flows.standalone.prepare import Preparation, Wanted, prepare
+from flows.standalone.evaluator import Evaluation, Evaluator, MeasuredEvaluation
+from flows.standalone.prepare import EvalRequest, Preparation, prepare
 from ratchet.records import EvalRow
 from ratchet.store.artifacts import Store, Workspace
 from ratchet.store.identity import ArtifactSpec
@@ -30,7 +30,7 @@ class Planted(Evaluator):
         self._right = right
         self.draws: list[tuple[str, Draw]] = []
 
-    def measure(self, evaluation: Evaluation, draw: Draw | None = None) -> Measured:
+    def measure(self, evaluation: Evaluation, draw: Draw | None = None) -> MeasuredEvaluation:
         assert draw is not None
         name = evaluation.benchmark.name
         self.draws.append((name, draw))
@@ -44,7 +44,7 @@ class Planted(Evaluator):
 
         spec = ArtifactSpec(stage="eval", version=1, settings=settings)
         artifact, reused = self._store.build(spec, make)
-        return Measured(evaluation, artifact, reused)
+        return MeasuredEvaluation(evaluation, artifact, reused)
 
 
 def _rows(evaluation: Evaluation, draw: Draw, share: float) -> Any:
@@ -66,7 +66,7 @@ def _rows(evaluation: Evaluation, draw: Draw, share: float) -> Any:
 
 def prepared(tmp_path: Path, *settings: str, config: Path | None = None) -> Preparation:
     name = "dev" if config else str(write_problems(tmp_path / "p.jsonl", arithmetic(COUNT)))
-    wanted = Wanted(benchmarks=(name,), config=config, settings=settings)
+    wanted = EvalRequest(benchmarks=(name,), config=config, settings=settings)
     return prepare(Store(tmp_path / "store"), [str(SEED_MODEL)], wanted)
 
 

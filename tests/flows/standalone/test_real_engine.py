@@ -10,7 +10,7 @@ import pytest
 from evals.stage import Draw
 from flows.standalone.evaluator import Evaluation, Evaluator, open_evaluator
 from flows.standalone.pairing import compared, paired_lines
-from flows.standalone.prepare import Wanted, prepare
+from flows.standalone.prepare import EvalRequest, prepare
 from ratchet.records import EvalRow
 from ratchet.store.artifacts import Store
 from samplers.serving import client
@@ -44,7 +44,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     problems = write_problems(folder / "problems.jsonl", arithmetic(24))
     adapter = save_adapter(folder / "adapter", SEED_MODEL)
     store = Store(folder / "store")
-    wanted = Wanted(benchmarks=(str(problems),), settings=SETTINGS)
+    wanted = EvalRequest(benchmarks=(str(problems),), settings=SETTINGS)
     prepared = prepare(store, [str(SEED_MODEL), str(adapter)], wanted)
     base, adapted = prepared.evaluations(str(problems))
     starts: list[int] = []
