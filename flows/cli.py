@@ -16,8 +16,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from flows.commands.compare import compare
 from flows.commands.config import config as show_settings
 from flows.commands.decide import decide
+from flows.commands.eval import evaluate
 from flows.commands.init import init
 from flows.commands.verify import verify
 from ratchet.errors import InputError
@@ -352,6 +354,8 @@ def doctor(store: StoreOption = _STORE, as_json: JsonOption = False) -> None:
 app.command()(verify)
 app.command("config")(show_settings)
 app.command()(init)
+app.command("eval")(evaluate)
+app.command()(compare)
 app.command()(decide)
 
 

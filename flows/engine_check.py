@@ -11,6 +11,7 @@ from typing import assert_never
 from ratchet.errors import InputError
 from samplers.config import (
     EngineConfig,
+    OpenAIEngineConfig,
     ReplayEngineConfig,
     TransformersEngineConfig,
     VllmEngineConfig,
@@ -31,6 +32,8 @@ def check_engine(config: EngineConfig) -> None:
             _check_device(config.device)
         case ReplayEngineConfig():
             pass
+        case OpenAIEngineConfig():
+            _check_openai()
         case _:
             assert_never(config)
 
@@ -46,6 +49,15 @@ def _check_vllm(config: VllmEngineConfig) -> None:
         raise InputError(
             f"engine.tensor_parallel_size = {config.tensor_parallel_size}, but only {len(gpus)} "
             "GPUs are visible; lower it"
+        )
+
+
+def _check_openai() -> None:
+    """The package alone: a server is first spoken to when something is asked of it."""
+    if find_spec("openai") is None:
+        raise InputError(
+            'engine.kind = "openai" needs the package openai, which is not installed; pip install '
+            "openai"
         )
 
 

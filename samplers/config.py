@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from ratchet.config import Config, NotIdentity, identity_settings, of_form
 from ratchet.errors import InputError, looked_for
 from ratchet.generation.decoding import DecodingConfig, GroupSize, ShardSize, Temperature, refuse
+from ratchet.generation.prompts import PromptConfig
 from ratchet.store.files import sha256_file
 from ratchet.store.identity import digest
 from samplers.vllm_names import unknown_engine_args, unknown_sampling_params
@@ -32,6 +35,17 @@ _SET_BY_RATCHET = {
     "enable_sleep_mode": "nothing: it is on wherever there is a GPU",
     "seed": "the run's seed",
     "worker_extension_cls": "nothing: Ratchet seeds the workers through its own",
+}
+
+_SENT_BY_RATCHET = {
+    "model": "engine.model",
+    "messages": "[prompt]",
+    "prompt": "[prompt]",
+    "chat_template_kwargs": "prompt.chat_template_args",
+    "max_completion_tokens": "max_tokens",
+    "stream": "nothing: only whole completions are kept",
+    "echo": "nothing: a completion begins behind its prompt",
+    "best_of": "nothing: each completion is a request of its own",
 }
 
 TRANSFORMERS_VERSION = 2
@@ -122,8 +136,62 @@ class ReplayEngineConfig(EngineBase):
         return 4096
 
 
+class OpenAIEngineConfig(EngineBase):
+    """A server that speaks OpenAI's API, such as `vllm serve` or a vendor's: its model answers."""
+
+    kind: Literal["openai"] = "openai"
+    url: str
+    """Base URL, which usually ends in `/v1`. It counts as part of what answers: two servers may
+    have different weights under one name."""
+    model: str = ""
+    """The server's name for the model; empty for the only one that it has."""
+    api: Literal["chat", "completions"] = "chat"
+    """`chat` sends messages, and the server renders its chat template; `completions` sends a plain
+    prompt's text."""
+    concurrency: Annotated[int, Field(ge=1, le=1000), NotIdentity()] = 32
+    """Requests at the same time; each is for one completion."""
+    max_retries: Annotated[int, Field(ge=0, le=100), NotIdentity()] = 8
+    """Further tries for a completion after an answer that can't be used, or none."""
+    timeout: Seconds = 600.0
+    """Longest time in which nothing comes back before a request is tried again."""
+    api_key_env: Annotated[str, NotIdentity()] = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key; it may be unset where the server wants
+    none. Empty: no key is sent."""
+
+    @field_validator("url")
+    @classmethod
+    def _base_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError(
+                "holds a user, a password, a query or a fragment, which would be written down with "
+                "it (not shown here); give the bare URL, and the key by engine.api_key_env"
+            )
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{url!r} is no URL of a server; give one as http://localhost:8000/v1")
+        if url.rstrip("/").endswith("/completions"):
+            raise ValueError(f"{url!r} is one call's; leave out what comes after /v1")
+        return url.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if not re.fullmatch(r"([A-Z_][A-Z0-9_]*)?", name):
+            raise ValueError(
+                "must be the name of an environment variable, of capitals, digits and _ (what is "
+                "there is not shown, as it may be a key); put the key into that variable"
+            )
+        return name
+
+    @property
+    def in_flight(self) -> int:
+        """Completions to hold at the engine: those it has requested, and a queue of as many."""
+        return 2 * self.concurrency
+
+
 EngineConfig: TypeAlias = Annotated[
-    VllmEngineConfig | TransformersEngineConfig | ReplayEngineConfig, Field(discriminator="kind")
+    VllmEngineConfig | TransformersEngineConfig | ReplayEngineConfig | OpenAIEngineConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -168,8 +236,31 @@ def check_params(engine: EngineConfig, params: dict[str, Any]) -> None:
     Raises:
         ValueError: with every unknown name.
     """
+    if isinstance(engine, OpenAIEngineConfig):
+        refuse(params, _SENT_BY_RATCHET)
     if isinstance(engine, VllmEngineConfig) and (unknown := unknown_sampling_params(params)):
         raise ValueError("; ".join(unknown))
+
+
+def check_prompt(engine: EngineConfig, prompt: PromptConfig) -> None:
+    """Refuse prompts that the engine has no way to send.
+
+    Raises:
+        ValueError: if it is a server's chat API and prompts are plain, or the other way round.
+    """
+    if not isinstance(engine, OpenAIEngineConfig):
+        return
+    if engine.api == "completions" and prompt.style == "chat":
+        raise ValueError(
+            'engine.api = "completions" sends a prompt as it is, and prompt.style = "chat" asks '
+            'for a chat template, which the server alone has; set engine.api = "chat", or '
+            'prompt.style = "plain"'
+        )
+    if engine.api == "chat" and prompt.style == "plain":
+        raise ValueError(
+            'engine.api = "chat" has the server render its chat template, and prompt.style = '
+            '"plain" asks for none; set engine.api = "completions", or prompt.style = "chat"'
+        )
 
 
 class DoSampleConfig(DecodingConfig):

@@ -10,19 +10,17 @@ of them wrong and all of them right, and an interval or a p-value is that of the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from evals.attempts import ProblemAttempts
+from evals.metrics.intervals import Values
+from evals.metrics.paired_tests import difference_interval, mcnemar_mid_p, paired_t
+from evals.metrics.power import problems_needed, variance_of_gain
 
-Values = npt.NDArray[np.float64]
-
-POWER = 0.8
 TWO_POINTS = 0.02
 
 
@@ -108,14 +106,14 @@ def compare(
     p = _two_sided_p(differences)
     discordant = _discordant(ids, a, b)
     verdict = _verdict(p, low, high, confidence)
-    spread = _spread(differences.middle)
+    k = max(len(each.attempts) for each in (*a, *b))
     needs = {
-        "needs_problems": _needed(spread, differences.mean, confidence),
-        "needs_for_two_points": _needed(spread, TWO_POINTS, confidence),
+        "needs_problems": _needed(differences, differences.mean, k, confidence),
+        "needs_for_two_points": _needed(differences, TWO_POINTS, k, confidence),
     }
     return PairedComparison(
         n=len(ids),
-        k=max(len(each.attempts) for each in (*a, *b)),
+        k=k,
         a=_mean(a),
         b=_mean(b),
         difference=differences.mean,
@@ -163,58 +161,24 @@ def _mean(side: Sequence[ProblemAttempts]) -> float:
     return sum((each.lowest + each.highest) / 2 for each in side) / len(side)
 
 
-def _spread(values: Values) -> float:
-    """The standard deviation between problems; 0 where there is but one."""
-    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
-
-
 def _interval(differences: _Differences, confidence: float) -> tuple[float, float]:
-    """Student's t interval of the mean: the low end of the lowest, the high end of the highest.
-
-    One problem says nothing of the others: [-1, 1].
-    """
-    from scipy import stats
-
-    n = len(differences.lowest)
-    if n == 1:
-        return -1.0, 1.0
-    t = float(stats.t.ppf((1 + confidence) / 2, n - 1)) / math.sqrt(n)
-    low = float(differences.lowest.mean()) - t * _spread(differences.lowest)
-    high = float(differences.highest.mean()) + t * _spread(differences.highest)
-    return max(-1.0, low), min(1.0, high)
+    """Student's: the low end of the lowest differences', the high end of the highest ones'."""
+    low = difference_interval(differences.lowest, confidence).low
+    return low, difference_interval(differences.highest, confidence).high
 
 
 def _two_sided_p(differences: _Differences) -> float:
     """Twice the smaller tail, with what has no verdict against either claim."""
-    tail = _mcnemar_tail if differences.single else _t_tail
+    tail = _mcnemar if differences.single else _paired_t
     return min(1.0, 2 * min(tail(differences.lowest), tail(-differences.highest)))
 
 
-def _mcnemar_tail(differences: Values) -> float:
-    """One-sided McNemar mid-p (Fagerland et al. 2013, https://doi.org/10.1186/1471-2288-13-91).
-
-    P(X > gained) + P(X = gained) / 2 of X ~ Binomial(discordant, 1/2): exact, without the
-    conservatism of counting all of the observed point.
-    """
-    from scipy import stats
-
-    gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
-    drawn = stats.binom(gained + lost, 0.5)
-    return float(drawn.sf(gained) + drawn.pmf(gained) / 2)
+def _mcnemar(differences: Values) -> float:
+    return mcnemar_mid_p(int((differences > 0).sum()), int((differences < 0).sum()))
 
 
-def _t_tail(differences: Values) -> float:
-    """One-sided p-value of the t-test that the mean is above 0.
-
-    Where all problems differ alike there is no spread to test by: the sign test's.
-    """
-    from scipy import stats
-
-    spread = _spread(differences)
-    if spread < 1e-12:
-        return _mcnemar_tail(differences)
-    n = len(differences)
-    return float(stats.t.sf(float(differences.mean()) / (spread / math.sqrt(n)), n - 1))
+def _paired_t(differences: Values) -> float:
+    return paired_t(differences).p
 
 
 def _discordant(
@@ -236,18 +200,16 @@ def _regressions(
     return tuple(i for i, x, y in trios if x.lowest > 0.5 and y.highest <= 0.5)
 
 
-def _needed(spread: float, difference: float, confidence: float) -> int | None:
-    """Problems for a two-sided test at `confidence` to see the difference with `POWER`.
+def _needed(differences: _Differences, gain: float, k: int, confidence: float) -> int | None:
+    """Problems on which four of five comparisons would show `gain`: Miller 2024, section 5.
 
-    n = (z_{1-alpha/2} + z_{power})^2 * spread^2 / difference^2 (Miller 2024, section 5), with the
-    spread that these problems and this number of completions have.
+    With the variance that these problems show at this number of completions.
     """
-    from scipy import stats
-
-    if not spread or abs(difference) < 1e-9:
+    middle = differences.middle
+    if abs(gain) < 1e-9 or len(middle) < 2 or not middle.any():
         return None
-    z = float(stats.norm.ppf((1 + confidence) / 2) + stats.norm.ppf(POWER))
-    return max(2, math.ceil((z * spread / difference) ** 2))
+    variance = variance_of_gain(float(middle.var(ddof=1)), abs(gain), k)
+    return problems_needed(abs(gain), variance, (1 - confidence) / 2)
 
 
 def _verdict(

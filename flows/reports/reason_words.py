@@ -87,6 +87,9 @@ _WORDS = {
     "prompt_too_long": "its prompt was too long for the engine",
     "not_recorded": "the recording has no such completion",
     "engine_error": "the engine failed on it",
+    "server_error": "the server failed on it, each time it was asked",
+    "bad_answer": "the server's answers to it could not be used",
+    "request_refused": "the server refused to answer it",
 }
 
 

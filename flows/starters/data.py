@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +80,15 @@ def _loaded(path: Path, columns: Columns) -> LoadedProblems:
 
 
 def find_columns(
-    rows: Sequence[RawRow], what: str, problem: str | None, answer: str | None
+    rows: Sequence[RawRow],
+    what: str,
+    problem: str | None,
+    answer: str | None,
+    options: tuple[str, str] = ("--problem", "--answer"),
 ) -> Columns:
     """The columns of problem and answer: those that are named, or else likely names.
+
+    `options` are those of the command line that name them.
 
     Raises:
         InputError: if a named one is not there, or no likely one is.
@@ -92,7 +98,7 @@ def find_columns(
     text = _column(names, problem, PROBLEM_NAMES)
     found = _column(names, answer, (*ANSWER_NAMES, *SOLUTION_NAMES))
     if text is None or found is None:
-        raise InputError(_unclear(names, what, text, found))
+        raise InputError(_unclear(names, what, dict(zip(options, (text, found), strict=True))))
     if _is_worked([row.get(found) for row in rows[:_LOOKED_AT]]):
         return Columns(problem=text, reference_answer=None, solution=found)
     return Columns(problem=text, reference_answer=found)
@@ -105,11 +111,10 @@ def _column(names: Sequence[str], given: str | None, likely: Sequence[str]) -> s
     return next((known[name] for name in likely if name in known), None)
 
 
-def _unclear(names: Sequence[str], what: str, problem: str | None, answer: str | None) -> str:
-    missing = {"--problem": problem, "--answer": answer}
-    options = " ".join(f"{option} COLUMN" for option, found in missing.items() if found is None)
-    parts = {"--problem": "the problem's text", "--answer": "the reference answer"}
-    sought = " or ".join(parts[option] for option, found in missing.items() if found is None)
+def _unclear(names: Sequence[str], what: str, found: Mapping[str, str | None]) -> str:
+    options = " ".join(f"{option} COLUMN" for option, column in found.items() if column is None)
+    parts = zip(("the problem's text", "the reference answer"), found.values(), strict=True)
+    sought = " or ".join(part for part, column in parts if column is None)
     return (
         f"{what} has the columns {listed(names)}; which holds {sought} is not clear: add {options}"
     )

@@ -19,7 +19,12 @@ from ratchet.errors import InputError
 from ratchet.generation.engine import Engine
 from ratchet.processes.parent import end_with
 from ratchet.store.crash_points import crash_point
-from samplers.config import ReplayEngineConfig, TransformersEngineConfig, VllmEngineConfig
+from samplers.config import (
+    OpenAIEngineConfig,
+    ReplayEngineConfig,
+    TransformersEngineConfig,
+    VllmEngineConfig,
+)
 from samplers.serving.messages import (
     Add,
     Alive,
@@ -54,6 +59,10 @@ def build_engine(start: Start) -> Engine:
             from samplers.engines.replay import ReplayEngine
 
             return ReplayEngine(config)
+        case OpenAIEngineConfig():
+            from samplers.engines.openai import OpenAIEngine
+
+            return OpenAIEngine(config, start.prompt)
         case _:
             assert_never(config)
 

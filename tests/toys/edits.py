@@ -105,8 +105,8 @@ ENGINE = Toy(
         Insertion("samplers/config.py", "VllmEngineConfig | Trans", "EchoEngineConfig | "),
         Insertion(
             "samplers/serving/server.py",
-            "ReplayEngineConfig, TransformersEngineConfig, VllmEngineConfig\n",
-            "EchoEngineConfig, ",
+            "    OpenAIEngineConfig,\n",
+            "    EchoEngineConfig,\n",
         ),
         Insertion(
             "samplers/serving/server.py",

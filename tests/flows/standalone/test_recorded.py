@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from flows.commands.eval_recorded import RecordedColumns, score_recorded
+from flows.standalone.recorded import RecordedColumns, score_recorded
 from ratchet.errors import InputError
 from ratchet.verifier.grader import DEFAULT_RULES
 

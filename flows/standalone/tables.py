@@ -1,0 +1,84 @@
+"""One evaluation's figures in words, with how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_SHARES = ("truncated", "no_answer", "language")
+
+
+def percent(figure: Mapping[str, Any] | None) -> str:
+    """`46.5 % [44.0, 49.0]`, or a dash where there is no figure."""
+    if not figure or figure["mean"] is None:
+        return "–"
+    mean, low, high = (100 * figure[key] for key in ("mean", "low", "high"))
+    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+def result_lines(result: Mapping[str, Any]) -> list[str]:
+    """One evaluation: its figures, by level, and how they came about."""
+    metrics = result["metrics"]
+    there = " (from the store)" if result["reused"] else ""
+    lines = [f"{result['checkpoint']} on {result['benchmark']}{there}"]
+    if metrics["state"] == "grader_broken":
+        lines.append(broken(metrics))
+    lines += [f"  {name:<12} {text}" for name, text in _figures(metrics)]
+    return [*lines, f"  {'protocol':<12} {protocol_line(result['protocol'])}"]
+
+
+def broken(metrics: Mapping[str, Any]) -> str:
+    """Why there is no figure."""
+    reasons = ", ".join(f"{count:,} {name}" for name, count in metrics["reasons"].items())
+    return (
+        f"  grader broken: not one of {metrics['completions']:,} completions could be graded "
+        f"({reasons}), so there is no accuracy; see what the engine and the verifier say of them"
+    )
+
+
+def recorded_line(metrics: Mapping[str, Any]) -> str:
+    """One group of recorded completions."""
+    if metrics["state"] == "grader_broken":
+        return broken(metrics).strip()
+    told = [f"{name} {text}" for name, text in _figures(metrics) if not name.startswith(" ")]
+    return " · ".join(told)
+
+
+def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    k = metrics["k"]
+    open_ones = f", {metrics['unscored']:,} not graded" if metrics["unscored"] else ""
+    yield "accuracy", f"{percent(metrics)}  n={metrics['n']:,}, K={k}{open_ones}"
+    if k > 1:
+        for each, figure in metrics["pass_at_k"].items():
+            if each != "1":
+                yield f"pass@{each}", percent(figure)
+        yield f"maj@{k}", percent(metrics["maj_at_k"])
+        if "best_of_k" in metrics:
+            yield f"best of {k}", f"{percent(metrics['best_of_k'])}  by mean logprob of a token"
+    for name in _SHARES:
+        if name in metrics:
+            yield name.replace("_", " "), percent(metrics[name])
+    if "length" in metrics:
+        yield "length", _tokens(metrics["length"])
+    for title, groups in (("level", metrics["by_level"]), ("", metrics["by_subject"])):
+        for name, figure in groups.items():
+            yield f"  {title} {name}".rstrip(), f"{percent(figure)}  n={figure['n']:,}"
+
+
+def _tokens(figure: Mapping[str, Any]) -> str:
+    if figure["mean"] is None:
+        return "–"
+    within = "" if figure["low"] is None else f" [{figure['low']:,.0f}, {figure['high']:,.0f}]"
+    return f"{figure['mean']:,.0f}{within} tokens"
+
+
+def protocol_line(protocol: Mapping[str, Any]) -> str:
+    """How a figure came about, in one line."""
+    seed = "" if protocol["seed"] is None else f", seed {protocol['seed']}"
+    shots = f", shots {' '.join(protocol['shots'])}" if protocol["shots"] else ""
+    return (
+        f"{protocol['name'] or 'of the config'}: prompt {protocol['prompt']}{shots}, temperature "
+        f"{protocol['temperature']:g}, K {protocol['k']}{seed}, at most {protocol['max_tokens']:,} "
+        f"tokens, answers {protocol['answer_format']}, grader {protocol['grader']}, engine "
+        f"{protocol['engine']}"
+    )
