@@ -107,12 +107,12 @@ def look_at(
 
 
 def p_of(pairs: Pairs) -> float:
-    """One-sided: McNemar's mid-p with one completion of each problem, else the paired t-test."""
+    """One-sided: McNemar's mid-p with one completion of each problem, else the cautious t-test."""
     if not pairs.n:
         return 1.0
     if pairs.completions == 1:
         return mcnemar_mid_p(pairs.gained, pairs.lost)
-    return paired_t(pairs.differences).p
+    return paired_t(pairs.differences, cautious=True).p
 
 
 def _outcome(

@@ -90,13 +90,14 @@ def mcnemar_mid_p(gained: int, lost: int) -> float:
     return (_at_least(gained, trials) + _at_least(gained + 1, trials)) / 2
 
 
-def paired_t(differences: Sequence[float] | Values) -> PairedT:
-    """Student's paired t-test that the mean difference is above 0, cautious of rare large losses.
+def paired_t(differences: Sequence[float] | Values, *, cautious: bool = False) -> PairedT:
+    """Student's paired t-test that the mean difference is above 0.
 
-    A few of those, seldom drawn, make both mean and variance look better than they are. So where
-    the differences are skewed to the left, t is corrected by Johnson's term, skewness / (6 sqrt(n))
-    * (1 + 2 t^2) (Johnson 1978, https://doi.org/10.1080/01621459.1978.10480051); where they are
-    skewed to the right, which would help the candidate, it is not.
+    `cautious` of rare large losses, as gates and guards are: seldom drawn, those make both mean and
+    variance look better than they are. So where the differences are skewed to the left, t is
+    corrected by Johnson's term, skewness / (6 sqrt(n)) * (1 + 2 t^2) (Johnson 1978,
+    https://doi.org/10.1080/01621459.1978.10480051); where they are skewed to the right, which would
+    help the candidate, it is not.
 
     p is never below 0.5 ** m for m differences that are not 0: no flipping of their signs could
     show less. So neither a handful of problems nor a variance of 0 is taken for certainty. Where
@@ -110,7 +111,7 @@ def paired_t(differences: Sequence[float] | Values) -> PairedT:
     moved = int(np.count_nonzero(values))
     if moved == 0:
         return PairedT(n, 0.0, se, n - 1, 1.0)
-    return PairedT(n, mean, se, n - 1, max(_beyond(0.0, values), 0.5**moved))
+    return PairedT(n, mean, se, n - 1, max(_beyond(0.0, values, cautious), 0.5**moved))
 
 
 def difference_interval(
@@ -139,7 +140,7 @@ def non_inferiority(
 ) -> NonInferiority:
     """The test of a guard: H0 "worse by twice `margin` or more", a loss below which is shown.
 
-    `paired_t` at 0.8 * alpha of the differences moved by twice the margin: but for its caution with
+    A cautious `paired_t` at 0.8 * alpha of the differences moved by twice the margin: but for its caution with
     skewed ones it passes where mean - t * se > -2 * margin. `margin` is in their unit. p is never
     below (1 - 2 * margin)^n: were twice the margin of all problems lost and the rest the same, n
     problems would show nothing of it that often. So small sets on which nothing happens to differ
@@ -152,7 +153,7 @@ def non_inferiority(
         raise ValueError(f"margin={margin} is no share of 1; two points are margin=0.02")
     values = as_values(differences)
     n, mean, se = len(values), float(values.mean()), standard_error(values)
-    p = max(_beyond(-2 * margin, values), unseen_loss(margin, n))
+    p = max(_beyond(-2 * margin, values, cautious=True), unseen_loss(margin, n))
     return NonInferiority(n, mean, se, p, guard_level(alpha))
 
 
@@ -188,7 +189,7 @@ def t_share(value: float, df: int) -> float:
     return float(stdtr(df, value))
 
 
-def _beyond(null: float, values: Values) -> float:
+def _beyond(null: float, values: Values, cautious: bool) -> float:
     """The p-value of a mean above `null`, by t; 1 where one problem gives no standard error."""
     n, mean, se = len(values), float(values.mean()), standard_error(values)
     if se is None:
@@ -196,7 +197,7 @@ def _beyond(null: float, values: Values) -> float:
     if se == 0:
         return 0.0 if mean - null > _NOTHING else 1.0
     t = (mean - null) / se
-    if t > 0:
+    if cautious and t > 0:
         skewness = min(0.0, _skewness(values - mean))
         t += skewness / (6 * math.sqrt(n)) * (1 + 2 * min(t, _FAR) ** 2)
     return t_share(-t, n - 1)
