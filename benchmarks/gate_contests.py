@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.simulated_answers import SimulatedSide, candidate_of, dev_set, shifts
+from benchmarks.simulated_answers import BETA, Beta, SimulatedSide, candidate_of, dev_set, shifts
 from evals.config import (
     EvalConfig,
     GateConfig,
@@ -132,14 +132,14 @@ def promotions_found(rule: Rule, n: int, gain: float, runs: int, seed: int = 2) 
     return found / runs
 
 
-def guard_passes(n: int, margin: float, k: int, loss: float, runs: int, seed: int = 3) -> float:
+def guard_passes(n: int, margin: float, k: int, loss: float, runs: int, beta: Beta = BETA) -> float:
     """How often a guard on accuracy passes a candidate that truly loses `loss`; 0 is unchanged."""
     config = GuardConfig(margin=margin)
-    rng = np.random.default_rng((seed, n, round(1000 * margin), round(1000 * loss)))
+    rng = np.random.default_rng((3, n, round(1000 * margin), round(1000 * loss)))
     passed = 0
     for _ in range(runs):
-        p = dev_set(n, rng)
-        after = candidate_of(p, shifts((-loss,))[0], rng) if loss else p
+        p = dev_set(n, rng, beta)
+        after = candidate_of(p, shifts((-loss,), beta)[0], rng) if loss else p
         watched = Watched(SimulatedSide(p, rng).means(k), SimulatedSide(after, rng).means(k))
         passed += judge("simulated", config, watched).passed
     return passed / runs

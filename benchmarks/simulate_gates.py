@@ -24,7 +24,7 @@ from benchmarks.gate_contests import (
     power,
     promotions_found,
 )
-from benchmarks.simulated_answers import SimulatedSide
+from benchmarks.simulated_answers import BETA, EASY, Beta, SimulatedSide
 from evals.config import GateConfig, PairedGate
 from evals.metrics.power import chance_unchanged_passes, prior_variance
 
@@ -104,16 +104,16 @@ def _gates(runs: int) -> None:
     )
 
 
-def _guards(runs: int, k: int = 4) -> None:
+def _guards(runs: int, beta: Beta, title: str, k: int = 4) -> None:
     _table(
-        f"Guards on accuracy, {k} completions of each problem",
+        f"Guards on accuracy, {title}, {k} completions of each problem",
         ["margin", "problems", "a loss of twice the margin passes", "unchanged passes", "`plan`"],
         [
             [
                 f"{100 * margin:g} points",
                 f"{n:,}",
-                f"{guard_passes(n, margin, k, 2 * margin, runs):.3f}",
-                f"{guard_passes(n, margin, k, 0.0, runs):.3f}",
+                f"{guard_passes(n, margin, k, 2 * margin, runs, beta):.3f}",
+                f"{guard_passes(n, margin, k, 0.0, runs, beta):.3f}",
                 f"{chance_unchanged_passes(margin, n, prior_variance(k), ALPHA):.2f}",
             ]
             for margin in MARGINS
@@ -140,7 +140,8 @@ def main() -> None:
         )
         return
     _gates(given.runs)
-    _guards(given.runs)
+    _guards(5 * given.runs, BETA, "a benchmark of which half is solved")
+    _guards(5 * given.runs, EASY, "a benchmark of which 95 % is solved")
 
 
 if __name__ == "__main__":

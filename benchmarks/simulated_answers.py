@@ -10,7 +10,6 @@ flatter the gate: the t-test counts that variation as noise, and none of it woul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -20,7 +19,10 @@ from scipy.special import betaincinv, expit, logit
 
 Floats = npt.NDArray[np.float64]
 
-BETA = (0.6, 0.5)
+Beta = tuple[float, float]
+BETA: Beta = (0.6, 0.5)
+EASY: Beta = (2.0, 0.1)
+"""Of a benchmark that is nearly solved: 95 %, where losses are rare and large."""
 NOISE = 0.5
 _POPULATION = 20_000
 
@@ -44,9 +46,9 @@ class SimulatedSide:
         return self._means[k]
 
 
-def dev_set(n: int, rng: np.random.Generator) -> Floats:
+def dev_set(n: int, rng: np.random.Generator, beta: Beta = BETA) -> Floats:
     """The base model's pass rates on `n` problems."""
-    return np.clip(rng.beta(*BETA, size=n), 1e-9, 1 - 1e-9)
+    return np.clip(rng.beta(*beta, size=n), 1e-9, 1 - 1e-9)
 
 
 def candidate_of(p: Floats, shift: float, rng: np.random.Generator) -> Floats:
@@ -56,10 +58,10 @@ def candidate_of(p: Floats, shift: float, rng: np.random.Generator) -> Floats:
 
 
 @cache
-def shifts(gains: Sequence[float]) -> tuple[float, ...]:
+def shifts(gains: tuple[float, ...], beta: Beta = BETA) -> tuple[float, ...]:
     """The shift of each of several candidates in a row, each better than the last by its gain."""
     rng = np.random.default_rng(0)
-    p = betaincinv(*BETA, (np.arange(_POPULATION) + 0.5) / _POPULATION)
+    p = betaincinv(*beta, (np.arange(_POPULATION) + 0.5) / _POPULATION)
     found = []
     for gain in gains:
         noise = NOISE * rng.permutation(_normal_quantiles())

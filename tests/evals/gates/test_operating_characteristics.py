@@ -20,7 +20,7 @@ from benchmarks.gate_contests import (
     promotions_found,
 )
 from benchmarks.simulate_gates import aa_by_resampling
-from benchmarks.simulated_answers import SimulatedSide, candidate_of, dev_set, shifts
+from benchmarks.simulated_answers import EASY, SimulatedSide, candidate_of, dev_set, shifts
 from evals.config import PairedGate
 from evals.metrics.power import chance_unchanged_passes, prior_variance
 
@@ -69,6 +69,11 @@ def test_a_guard_lets_through_twice_its_margin_one_time_in_twenty_at_most(
     n: int, margin: float
 ) -> None:
     assert guard_passes(n, margin, 4, 2 * margin, 3000) <= ALPHA
+
+
+def test_where_losses_are_rare_and_large_it_does_too() -> None:
+    """On a benchmark that is nearly solved, Student's t alone lets .059 pass."""
+    assert guard_passes(200, 0.02, 4, 0.04, 6000, EASY) <= ALPHA
 
 
 def test_a_greedy_guard_does_too() -> None:

@@ -94,6 +94,7 @@ def test_mcnemar_refuses_negative_counts(test: object) -> None:
 def test_paired_t_and_its_interval_agree_with_scipy(seed: int) -> None:
     rng = np.random.default_rng(seed)
     differences = (rng.binomial(8, 0.5, 300) - rng.binomial(8, 0.45, 300)) / 8
+    differences *= np.sign(stats.skew(differences))
     found = paired_t(differences)
     expected = stats.ttest_1samp(differences, 0, alternative="greater")
     assert (found.n, found.df) == (300, 299)
@@ -102,6 +103,19 @@ def test_paired_t_and_its_interval_agree_with_scipy(seed: int) -> None:
     low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.9)
     interval = difference_interval(differences, 0.9)
     assert (interval.low, interval.high) == pytest.approx((low, high))
+
+
+def test_rare_large_losses_make_t_cautious_and_rare_large_gains_do_not() -> None:
+    """Johnson's term, by SciPy's skewness."""
+    losses = np.array([-1.0] * 4 + [0.125] * 70 + [0.0] * 126)
+    plain = stats.ttest_1samp(losses, 0, alternative="greater")
+    t = plain.statistic + stats.skew(losses) * (1 + 2 * plain.statistic**2) / (6 * 200**0.5)
+    assert paired_t(losses).p == pytest.approx(stats.t.sf(t, 199), rel=0.01)
+    assert paired_t(losses).p > 1.2 * plain.pvalue
+    gains = -losses + 0.05
+    assert paired_t(gains).p == pytest.approx(
+        stats.ttest_1samp(gains, 0, alternative="greater").pvalue
+    )
 
 
 @pytest.mark.parametrize("moved", [1, 2, 5, 9])
@@ -130,6 +144,7 @@ def test_the_interval_of_equal_differences_allows_for_what_was_not_seen() -> Non
 def test_non_inferiority_is_the_t_test_of_twice_the_margin() -> None:
     rng = np.random.default_rng(0)
     differences = (rng.binomial(4, 0.5, 400) - rng.binomial(4, 0.5, 400)) / 4
+    differences *= np.sign(stats.skew(differences))
     found = non_inferiority(differences, 0.02, 0.05)
     expected = stats.ttest_1samp(differences, -0.04, alternative="greater")
     assert found.p == pytest.approx(expected.pvalue)
