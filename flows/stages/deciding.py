@@ -53,7 +53,9 @@ def against_incumbent(session: Session, contest: GateContest, sets: LoadedSets) 
 
 def contest_of(iteration: int, base: Artifact, incumbent: Policy, candidate: Policy) -> GateContest:
     """The contest at the end of an iteration."""
-    return GateContest(iteration, base, ContestSide(incumbent, "incumbent"), ContestSide(candidate, "candidate"))
+    return GateContest(
+        iteration, base, ContestSide(incumbent, "incumbent"), ContestSide(candidate, "candidate")
+    )
 
 
 def against_itself(session: Session, base: Artifact, sets: LoadedSets) -> Artifact:

@@ -135,7 +135,7 @@ def test_an_adapter_that_comes_in_a_later_iteration_is_known_from_the_start() ->
         ("learning_rate=1", "learning_rate: unknown key; there is trainer.learning_rate"),
         (
             'engine.kind="vlm"',
-            'engine.kind: no kind "vlm"; choose from "vllm", "transformers", "replay"; '
+            'engine.kind: no kind "vlm"; choose from "vllm", "transformers", "replay", "openai"; '
             'did you mean "vllm"?',
         ),
         (

@@ -38,9 +38,7 @@ def decided(contests: Contests, session: Session, sets: LoadedSets) -> Artifact:
     return deciding.against_incumbent(session, contest, sets)
 
 
-def record(
-    contests: Contests, sets: LoadedSets, name: str, shares: dict[int, float]
-) -> None:
+def record(contests: Contests, sets: LoadedSets, name: str, shares: dict[int, float]) -> None:
     problems = list(sets[name].problems)
     for iteration, share in shares.items():
         contests.record(rows_of(problems, iteration, share, WRONG))
