@@ -32,14 +32,14 @@ ITERATIONS = 5
 
 
 @dataclass(frozen=True)
-class SimulatedDecision:
+class SimulatedOutcome:
     """A decision: whether it promoted, and the completions of each problem that a side drew."""
 
     promoted: bool
     completions: int
 
 
-Rule = Callable[[SimulatedSide, SimulatedSide, float], SimulatedDecision]
+Rule = Callable[[SimulatedSide, SimulatedSide, float], SimulatedOutcome]
 """Incumbent, candidate and the decision's level -> what came of it."""
 
 
@@ -47,7 +47,7 @@ def by_gate(config: GateConfig) -> Rule:
     """Ratchet's own decision, look by look."""
     looks = looks_of(config, EvalConfig())
 
-    def rule(incumbent: SimulatedSide, candidate: SimulatedSide, level: float) -> SimulatedDecision:
+    def rule(incumbent: SimulatedSide, candidate: SimulatedSide, level: float) -> SimulatedOutcome:
         seen: list[Pairs] = []
         for at, k in enumerate(looks):
             seen.append(Pairs((), incumbent.means(k), candidate.means(k), k))
@@ -55,16 +55,16 @@ def by_gate(config: GateConfig) -> Rule:
             if outcome != "go_on":
                 break
         promoted = outcome == "promote" and decide(config, seen, looks, level).promoted
-        return SimulatedDecision(promoted, looks[len(seen) - 1])
+        return SimulatedOutcome(promoted, looks[len(seen) - 1])
 
     return rule
 
 
-def old_gate(incumbent: SimulatedSide, candidate: SimulatedSide, level: float) -> SimulatedDecision:
+def old_gate(incumbent: SimulatedSide, candidate: SimulatedSide, level: float) -> SimulatedOutcome:
     """The gate until November 2026: exact McNemar on one answer at 5 %, in each iteration."""
     before, after = incumbent.means(1), candidate.means(1)
     p = mcnemar_exact(int((after > before).sum()), int((after < before).sum()))
-    return SimulatedDecision(p < ALPHA, 1)
+    return SimulatedOutcome(p < ALPHA, 1)
 
 
 RULES: dict[str, Rule] = {

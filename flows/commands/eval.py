@@ -157,7 +157,7 @@ def _named(checkpoint: str | None) -> str:
 
 
 def _evaluate(name: str, wanted: EvalRequest, store: Path, *, aa: bool, as_json: bool) -> None:
-    from flows.standalone.against_itself import check_drawn_by_chance, put_to_gate
+    from flows.standalone.against_itself import check_gate_can_be_put, put_to_gate
     from flows.standalone.evaluator import open_evaluator, result_of
     from flows.standalone.prepare import prepare
     from ratchet.store.artifacts import Store
@@ -167,7 +167,7 @@ def _evaluate(name: str, wanted: EvalRequest, store: Path, *, aa: bool, as_json:
     evaluations = [each for name in wanted.benchmarks for each in prepared.evaluations(name)]
     if aa:
         for evaluation in evaluations:
-            check_drawn_by_chance(evaluation)
+            check_gate_can_be_put(evaluation)
     results = []
     with open_evaluator(place, lora=prepared.needs_lora) as evaluator:
         for evaluation in evaluations:

@@ -37,6 +37,7 @@ def _aa(decided: Mapping[str, Any]) -> str:
 
 
 def _decision_lines(iteration: int, decided: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{iteration}: {decided['verdict']}: {decided['reason']}"
     for name, guard in (decided["guards"] or {}).items():
         yield f"{iteration}: guard {name} {guard['verdict']}: {guard['reason']}"
     if decided["regressed"]:
@@ -44,7 +45,11 @@ def _decision_lines(iteration: int, decided: Mapping[str, Any]) -> Iterator[str]
             f"{each['problem_id']} {100 * each['incumbent']:.0f} -> {100 * each['candidate']:.0f} %"
             for each in decided["regressions"][:_SHOWN]
         )
-        yield f"{iteration}: {decided['regressed']} dev problems got worse, most of all {worst}"
+        drawn = (decided["candidate"] or {}).get("k", 1)
+        yield (
+            f"{iteration}: {decided['regressed']} dev problems got worse, by {drawn} completions of "
+            f"each, most of all {worst}"
+        )
     if decided["verdict"] == "underpowered":
         yield from _would_do(iteration, decided)
 

@@ -23,12 +23,17 @@ from ratchet.store.artifacts import Store
 PURPOSES = ("incumbent", "aa")
 
 
-def check_drawn_by_chance(evaluation: Evaluation) -> None:
-    """Refuse what can only give the same completions twice.
+def check_gate_can_be_put(evaluation: Evaluation) -> None:
+    """Refuse what can only give the same completions twice, and problems that gates never see.
 
     Raises:
-        InputError: if the evaluation is greedy.
+        InputError: if the evaluation is greedy, or on a config's test set.
     """
+    if evaluation.benchmark.is_test:
+        raise InputError(
+            "--aa is about the gate, which decides on dev, and every look at test makes its "
+            "figures worth less; --benchmark dev"
+        )
     if evaluation.settings.eval.temperature == 0:
         raise InputError(
             "--aa with temperature 0 would draw the same completions twice and compare them with "

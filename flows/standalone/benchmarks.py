@@ -54,7 +54,7 @@ class BenchmarkOptions:
 class Benchmark:
     """Problems under the name that a run has for them too, and the rules that they are graded by.
 
-    `protocol` is None where a config says how to ask.
+    `protocol` is None where a config says how to ask. `is_test`: it is that config's test set.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Benchmark:
     fingerprint: str
     rules: GradingRules
     protocol: ResolvedProtocol | None = None
+    is_test: bool = False
 
 
 class BenchmarkLoader:
@@ -86,12 +87,13 @@ class BenchmarkLoader:
         Raises:
             InputError: if there is no such benchmark, or its file can't be read.
         """
-        found = self._of_config(name) or load_set(self._store, *self._source(name))
-        cut = _cut(found, self._options.limit)
+        own = self._of_config(name)
+        cut = _cut(own or load_set(self._store, *self._source(name)), self._options.limit)
         asked = self._asked_with(cut)
         answer_format = self._options.answer_format or (asked.answer_format if asked else None)
         rules = replace(cut.rules, answer_format=answer_format) if answer_format else cut.rules
-        return replace(cut, rules=rules, protocol=asked)
+        is_test = own is not None and name == "test"
+        return replace(cut, rules=rules, protocol=asked, is_test=is_test)
 
     def _of_config(self, name: str) -> ProblemSet | None:
         """A config's set as a run has it, without what its sets share."""

@@ -27,13 +27,14 @@ class Checkpoint:
     """One side of an evaluation, as the user named it.
 
     `policy` is None for a server, whose model the settings name. `server` is its engine table,
-    `rank` an adapter's rank, and `origin` the config of the run that the policy is from.
+    `rank` an adapter's rank; `run` is the run that the policy is from, `origin` its config.
     """
 
     name: str
     policy: Policy | None = None
     server: Mapping[str, Any] = field(default_factory=dict)
     rank: int | None = None
+    run: Run | None = None
     origin: ConfigOrigin | None = None
 
     @property
@@ -166,7 +167,7 @@ def _of_run(name: str, store: Store) -> Checkpoint:
     run = runs[run_name]
     config = stored_config(run.config, run.name)
     origin = ConfigOrigin(f"run {run.name}", config, run.config)
-    return Checkpoint(name, _policy_of(run, origin, at), origin=origin)
+    return Checkpoint(name, _policy_of(run, origin, at), run=run, origin=origin)
 
 
 def _policy_of(run: Run, origin: ConfigOrigin, at: str) -> Policy:

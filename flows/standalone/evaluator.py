@@ -60,11 +60,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class MeasuredEvaluation:
-    """An evaluation with its artifact, and whether that was there before."""
+    """An evaluation with its artifact, and whether that was there before.
+
+    `test_reading` counts how often a run's test set was measured, where this is such a time.
+    """
 
     evaluation: Evaluation
     artifact: Artifact
     reused: bool
+    test_reading: int | None = None
 
 
 class Evaluator:
@@ -99,7 +103,8 @@ class Evaluator:
 
             spec = eval_stage.spec(settings.eval, inputs)
             artifact, reused = self._store.build(spec, make)
-        return MeasuredEvaluation(evaluation, artifact, reused)
+        reading = None if reused else _count_reading(evaluation, policy)
+        return MeasuredEvaluation(evaluation, artifact, reused, reading)
 
     def _inputs(
         self, evaluation: Evaluation, policy: Policy, draw: Draw | None, progress: Progress
@@ -158,6 +163,16 @@ class Evaluator:
         self._running.__exit__(kind, error, trace)
 
 
+def _count_reading(evaluation: Evaluation, policy: Policy) -> int | None:
+    """Count one more reading of a run's test set: its figures are shown now, whoever asked."""
+    run, benchmark = evaluation.checkpoint.run, evaluation.benchmark
+    if run is None or not benchmark.is_test:
+        return None
+    reading = run.spent.begin_reading(digest([policy.fingerprint, benchmark.fingerprint]))
+    run.spent.finish_reading()
+    return reading.number
+
+
 @contextmanager
 def open_evaluator(store: Store, *, lora: bool) -> Iterator[Evaluator]:
     """An evaluator whose processes end with it; `lora`: an adapter is among what it evaluates."""
@@ -175,6 +190,7 @@ def result_of(measured: MeasuredEvaluation) -> dict[str, Any]:
         "benchmark": evaluation.benchmark.name,
         "artifact": measured.artifact.identity,
         "reused": measured.reused,
+        "test_reading": measured.test_reading,
         "protocol": evaluation.told(),
         "metrics": dict(metrics),
     }

@@ -10,7 +10,7 @@ from evals.attempts import gather
 from evals.compare.paired_comparison import PairedComparison, compare
 from evals.summary import GRADER_BROKEN
 from flows.standalone.evaluator import Evaluation, Evaluator, result_of
-from flows.standalone.tables import broken, percent, protocol_line
+from flows.standalone.tables import broken, percent, protocol_line, test_reading
 from ratchet.errors import InputError
 from ratchet.records import EvalRow
 
@@ -82,16 +82,17 @@ def paired_lines(compared: Compared) -> list[str]:
         return [f"on {benchmark}: no comparison can be made", *told]
     return [
         f"on {benchmark}: {found.sentence}",
-        *(_side_line(side, mean) for side, mean in zip(sides, (found.a, found.b), strict=True)),
+        *map(_side_line, sides),
         *_counts(found),
         *_problems(found),
         *(f"  {line}" for line in _protocols(compared)),
     ]
 
 
-def _side_line(side: Mapping[str, Any], mean: float) -> str:
+def _side_line(side: Mapping[str, Any]) -> str:
     there = " (from the store)" if side["reused"] else ""
-    return f"  {side['checkpoint']}: {percent(side['metrics'])}{there}"
+    reading = f"; {test_reading(side['test_reading'])}" if side["test_reading"] else ""
+    return f"  {side['checkpoint']}: {percent(side['metrics'])}{there}{reading}"
 
 
 def _counts(found: PairedComparison) -> Iterator[str]:

@@ -21,10 +21,20 @@ def result_lines(result: Mapping[str, Any]) -> list[str]:
     metrics = result["metrics"]
     there = " (from the store)" if result["reused"] else ""
     lines = [f"{result['checkpoint']} on {result['benchmark']}{there}"]
+    if result["test_reading"]:
+        lines.append(f"  {test_reading(result['test_reading'])}")
     if metrics["state"] == "grader_broken":
         lines.append(broken(metrics))
     lines += [f"  {name:<12} {text}" for name, text in _figures(metrics)]
     return [*lines, f"  {'protocol':<12} {protocol_line(result['protocol'])}"]
+
+
+def test_reading(number: int) -> str:
+    """That a run's test set was measured, and how often by now."""
+    return (
+        f"reading {number} of the run's test set: what is chosen by its figures is no longer judged "
+        "on unseen problems"
+    )
 
 
 def broken(metrics: Mapping[str, Any]) -> str:

@@ -42,7 +42,8 @@ def record(world: World) -> None:
 
 def guard_tables(*names: str) -> str:
     return "".join(
-        f'[[guards]]\nname = "{name}"\nmargin = {MARGIN}\n[guards.problems]\nkind = "arithmetic"\nsplit = "test"\n'
+        f'[[guards]]\nname = "{name}"\nmargin = {MARGIN}\n'
+        '[guards.problems]\nkind = "arithmetic"\nsplit = "test"\n'
         f"size = {SIZE}\nlevels = {list(LEVELS)}\nseed = {SEEDS[name]}\n"
         for name in names
     )

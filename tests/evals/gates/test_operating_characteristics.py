@@ -11,7 +11,7 @@ import pytest
 from benchmarks.gate_contests import (
     ALPHA,
     RULES,
-    SimulatedDecision,
+    SimulatedOutcome,
     by_gate,
     false_promotions,
     guard_passes,
@@ -119,4 +119,4 @@ def test_completions_are_counted_up_to_the_look_that_settled_it() -> None:
     rng = np.random.default_rng(0)
     p = np.full(300, 0.5)
     better = SimulatedSide(np.full(300, 0.9), rng)
-    assert PAIRED(SimulatedSide(p, rng), better, 0.01) == SimulatedDecision(True, 2)
+    assert PAIRED(SimulatedSide(p, rng), better, 0.01) == SimulatedOutcome(True, 2)

@@ -16,6 +16,7 @@ import pytest
 from evals.attempts import ProblemAttempts, gather, measure
 from evals.config import EvalConfig
 from evals.metrics.intervals import Interval, t_interval
+from evals.metrics.paired_tests import difference_interval, paired_t
 from evals.summary import metrics_of
 from tests.helpers.graded import make_row
 from tests.helpers.published import gpqa_right_of_5
@@ -63,6 +64,13 @@ def test_the_paired_interval_and_its_p() -> None:
     assert np.mean(DIFFERENCES) == pytest.approx(0.059, abs=5e-4)
     assert points(t_interval(DIFFERENCES)) == [0.4, 11.3]
     assert t_interval(DIFFERENCES, 1 - 0.03625).low < 0 < t_interval(DIFFERENCES, 1 - 0.03635).low
+
+
+def test_the_gate_s_test_gives_the_published_p() -> None:
+    """One-sided, as only a gain promotes: half of the published p."""
+    found = paired_t(DIFFERENCES)
+    assert found.p == pytest.approx(0.0363 / 2, abs=5e-5)
+    assert points(difference_interval(DIFFERENCES)) == [0.4, 11.3]
 
 
 def test_without_pairing_the_same_numbers_say_nothing() -> None:

@@ -135,6 +135,20 @@ def test_a_run_s_iterations_are_told_apart(tmp_path: Path) -> None:
     assert means == pytest.approx({"run@base": 1 / 3, "run@0": 2 / 3, "run": 2 / 3})
 
 
+def test_a_reading_of_a_runs_test_set_is_counted_and_told(tmp_path: Path) -> None:
+    """Only where figures are made that nobody has seen; dev may be looked at."""
+    run = trained_run(tmp_path)
+    on_test = ("eval", "run@0", "-b", "test", "--store", run.store.root)
+    assert "reading 1 of the run's test set" in ratchet(*on_test).stdout
+    assert answered(*on_test)[0]["test_reading"] is None
+    assert answered(*on_test, "--limit", 9)[0]["test_reading"] == 2
+    assert answered("eval", "run@0", "-b", "dev", "--store", run.store.root)[0]["reused"] is False
+    assert [reading.number for reading in run.spent.readings()] == [1, 2]
+    sampled = ("--set", "eval.temperature=1", "--aa")
+    with pytest.raises(InputError, match="--aa is about the gate, which decides on dev"):
+        _raise(ratchet(*on_test, *sampled).exception)
+
+
 def test_an_evaluation_in_which_nothing_could_be_graded_is_told_and_fails(
     files: Path, tmp_path: Path
 ) -> None:

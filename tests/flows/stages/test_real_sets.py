@@ -32,15 +32,13 @@ def settings(shared_data: Path) -> tuple[str, ...]:
 
 
 def decided(contests: Contests, session: Session, sets: LoadedSets) -> Artifact:
-    side = evaluating.Side(policy(BASE), "incumbent")
+    side = evaluating.ContestSide(policy(BASE), "incumbent")
     base = evaluating.look(session, None, side, 0, sets["dev"])
     contest = deciding.contest_of(0, base, policy(BASE), policy(CANDIDATE))
     return deciding.against_incumbent(session, contest, sets)
 
 
-def record(
-    contests: Contests, sets: LoadedSets, name: str, shares: dict[int, float]
-) -> None:
+def record(contests: Contests, sets: LoadedSets, name: str, shares: dict[int, float]) -> None:
     problems = list(sets[name].problems)
     for iteration, share in shares.items():
         contests.record(rows_of(problems, iteration, share, WRONG))
@@ -74,8 +72,7 @@ def test_a_candidate_that_keeps_gsm8k_is_promoted(tmp_path: Path, shared_data: P
 
 def late(problems: list[Any], count: int) -> Iterator[dict[str, Any]]:
     """Completions whose answers take the grader longer than it has."""
-    for row in rows_of(problems[:count], CANDIDATE, 0.0, ENDLESS):
-        yield row
+    yield from rows_of(problems[:count], CANDIDATE, 0.0, ENDLESS)
     yield from rows_of(problems[count:], CANDIDATE, 0.9, WRONG)
 
 
