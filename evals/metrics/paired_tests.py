@@ -141,9 +141,10 @@ def non_inferiority(
     """The test of a guard: H0 "worse by twice `margin` or more", a loss below which is shown.
 
     A cautious `paired_t` at 0.8 * alpha of the differences moved by twice the margin: but for its
-    caution it passes where mean - t * se > -2 * margin. `margin` is in their unit. p is never below (1 - 2 * margin)^n: were twice the margin of all problems lost and the rest the same, n
-    problems would show nothing of it that often. So small sets on which nothing happens to differ
-    prove nothing.
+    caution it passes where mean - t * se > -2 * margin. `margin` is in their unit. p is never below
+    (1 - 2 * margin)^n: were twice the margin of all problems lost and the rest the same, n problems
+    would show nothing of it that often. So small sets on which nothing happens to differ prove
+    nothing.
 
     Raises:
         ValueError: if `margin` is not above 0, or there are no differences.
