@@ -20,11 +20,11 @@ from ratchet.policy import Policy
 from ratchet.store.artifacts import Artifact, Store
 from ratchet.store.ledger import Run, Suspended, redo_from
 
-Outcome = Literal["promoted", "nothing_promoted", "suspended"]
+RunOutcome = Literal["promoted", "nothing_promoted", "suspended"]
 
 
 @flow(name="ratchet", flow_run_name="{name}", persist_result=False)
-def improve(name: str, store: str, redo: tuple[int, str] | None = None) -> Outcome:
+def improve(name: str, store: str, redo: tuple[int, str] | None = None) -> RunOutcome:
     """Run, or go on with, the run `name`; whether any candidate was promoted.
 
     Its config is read from its record, because Prefect keeps a flow's parameters and shows them.
@@ -56,7 +56,7 @@ class _State:
 
 def _loop(session: Session) -> bool:
     sets = making.load_sets(session)
-    side = evaluating.Side(session.base, "incumbent")
+    side = evaluating.ContestSide(session.base, "incumbent")
     state = _State(evaluating.look(session, None, side, 0, sets["dev"]), session.base)
     if session.config.gate.aa:
         deciding.against_itself(session, state.base, sets)

@@ -18,7 +18,7 @@ import numpy as np
 
 from evals.attempts import ProblemAttempts
 from evals.metrics.intervals import Values
-from evals.metrics.paired_tests import mcnemar_mid_p, paired_t, t_interval
+from evals.metrics.paired_tests import difference_interval, mcnemar_mid_p, paired_t
 from evals.metrics.power import problems_needed, variance_of_gain
 
 TWO_POINTS = 0.02
@@ -163,8 +163,8 @@ def _mean(side: Sequence[ProblemAttempts]) -> float:
 
 def _interval(differences: _Differences, confidence: float) -> tuple[float, float]:
     """Student's: the low end of the lowest differences', the high end of the highest ones'."""
-    low = t_interval(differences.lowest, confidence).low
-    return low, t_interval(differences.highest, confidence).high
+    low = difference_interval(differences.lowest, confidence).low
+    return low, difference_interval(differences.highest, confidence).high
 
 
 def _two_sided_p(differences: _Differences) -> float:

@@ -19,7 +19,7 @@ from evals.gates.regressions import pinned_regressions
 from evals.gates.spending import spend_of
 from evals.metrics.paired_tests import mcnemar_mid_p, paired_t, standard_error
 
-Outcome: TypeAlias = Literal["promote", "go_on", "futile", "end"]
+LookOutcome: TypeAlias = Literal["promote", "go_on", "futile", "end"]
 VerdictWord: TypeAlias = Literal["promoted", "kept", "underpowered", "undecided"]
 _ROUNDING = 1e-12
 
@@ -41,7 +41,7 @@ class Look:
     se: float | None
     p: float | None
     level: float
-    outcome: Outcome
+    outcome: LookOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def p_of(pairs: Pairs) -> float:
 
 def _outcome(
     config: GateConfig, pairs: Pairs, p: float | None, share: float, at: int, count: int
-) -> Outcome:
+) -> LookOutcome:
     is_last = at == count - 1
     if pairs.unscored.broken or not pairs.n:
         return "end"

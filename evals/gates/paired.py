@@ -16,7 +16,7 @@ import numpy as np
 from evals.attempts import ProblemAttempts
 from evals.config import GateConfig
 from evals.metrics.intervals import Interval, Values
-from evals.metrics.paired_tests import t_interval
+from evals.metrics.paired_tests import difference_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,12 @@ class Pairs:
         its high end with it counted for the candidate."""
         if not self.n:
             return Interval(-1.0, 1.0)
-        cautious = t_interval(self.differences, confidence)
+        cautious = difference_interval(self.differences, confidence)
         if self.doubt is None:
             return cautious
-        return Interval(cautious.low, t_interval(self.differences + self.doubt, confidence).high)
+        return Interval(
+            cautious.low, difference_interval(self.differences + self.doubt, confidence).high
+        )
 
     @property
     def note(self) -> str:

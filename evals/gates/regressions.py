@@ -22,7 +22,7 @@ class Regression:
 
     @property
     def is_lost(self) -> bool:
-        """Whether half of the incumbent's completions solve it or more, and fewer of the candidate's."""
+        """Whether the incumbent solves half of its completions or more, the candidate fewer."""
         return self.incumbent >= _SOLVED > self.candidate
 
 

@@ -14,8 +14,10 @@ from typing import Literal
 
 from evals.config import GateConfig, PairedGate
 
-_LAST = 0.7
-"""The last look's share of a decision's level: it has the most completions, so the most power."""
+_LAST = 0.85
+"""The last look's share of a decision's level. Small gains are seen there or nowhere, large ones at
+any level: with .7 the gate saw +2 points on 500 problems in 44 % of simulated decisions, with .85
+in 46 %, for a tenth more completions where the gain is 5 points (benchmarks.simulate_gates)."""
 
 
 def level_of(
@@ -49,8 +51,8 @@ def level_of(
 def spend_of(config: GateConfig, looks: Sequence[int]) -> tuple[float, ...]:
     """Each look's share of a decision's level; they sum to 1.
 
-    Left out in the config: the whole for one look, .3 and .7 for two, .1, .2 and .7 for three, for
-    more .7 for the last and the rest shared evenly.
+    Left out in the config: the whole for one look, .15 and .85 for two, .05, .1 and .85 for three,
+    for more .85 for the last and the rest shared evenly.
     """
     if isinstance(config, PairedGate) and len(config.spend) == len(looks):
         return config.spend
@@ -58,6 +60,6 @@ def spend_of(config: GateConfig, looks: Sequence[int]) -> tuple[float, ...]:
         case 1:
             return (1.0,)
         case 3:
-            return (0.1, 0.2, _LAST)
+            return (0.05, 0.1, _LAST)
         case count:
             return (*[(1 - _LAST) / (count - 1)] * (count - 1), _LAST)

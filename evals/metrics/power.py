@@ -62,10 +62,8 @@ def smallest_gain_seen(n: int, variance: float, level: float, power: float = 0.8
 
     (t_{1-level} + t_power) * sqrt(variance / n), with n - 1 degrees of freedom.
     """
-    if n < 2 or level <= 0.5**n:
-        return math.inf
-    quantiles = t_quantile(1 - level, n - 1) + t_quantile(power, n - 1)
-    return quantiles * math.sqrt(variance / n)
+    errors = _in_errors(n, level, power)
+    return errors * math.sqrt(variance / n) if errors < math.inf else math.inf
 
 
 def problems_needed(gain: float, variance: float, level: float, power: float = 0.8) -> int | None:
@@ -83,9 +81,12 @@ def completions_needed(
 
     None where `at_most` would not do: then only more problems help.
     """
+    errors = _in_errors(n, level, power)
+    if errors == math.inf:
+        return None
     for k in range(1, at_most + 1):
         variance = variance_of_gain(split.at(k), gain, k)
-        if smallest_gain_seen(n, variance, level, power) <= gain:
+        if errors * math.sqrt(variance / n) <= gain:
             return k
     return None
 
@@ -145,6 +146,13 @@ def prior_split() -> VarianceSplit:
     between = (moved**2 @ weights).mean() - (moved @ weights).mean() ** 2
     within = (before * (1 - before)).mean() + (after * (1 - after) @ weights).mean()
     return VarianceSplit(float(between), float(within))
+
+
+def _in_errors(n: int, level: float, power: float) -> float:
+    """The smallest gain seen, in standard errors; infinite where no gain could be."""
+    if n < 2 or level <= 0.5**n:
+        return math.inf
+    return t_quantile(1 - level, n - 1) + t_quantile(power, n - 1)
 
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:

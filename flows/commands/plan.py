@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from filters.selection.stage import rows_per_problem
 from evals.config import looks_of
+from filters.selection.stage import rows_per_problem
 from flows.config import RunConfig, dump_config
 from flows.preflight import preflight
 from flows.reports.power_report import power_lines, power_of

@@ -92,9 +92,10 @@ def _results(shown: Mapping[str, Any], policy: Policy) -> Iterator[str]:
     if promoted and promoted[-1] == policy.iteration and test["final"]:
         yield f"Test: base {percent(test['base'])}, this checkpoint {percent(test['final'])}."
         if test["base_sampled"]:
+            before, after = test["base_sampled"], test["final_sampled"]
             yield (
-                f"Mean over {test['base_sampled']['k']} sampled completions: base "
-                f"{percent(test['base_sampled'])}, this checkpoint {percent(test['final_sampled'])}."
+                f"Mean over {before['k']} sampled completions: base {percent(before)}, this "
+                f"checkpoint {percent(after)}."
             )
         yield _read(test["readings"])
     else:

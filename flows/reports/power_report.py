@@ -60,6 +60,11 @@ def power_lines(power: Mapping[str, Any]) -> Iterator[str]:
             f"{100 * gate['smallest_gain']:.1f} points or more with {POWER:.0%} power, at level "
             f"{gate['level']:.3g}"
         )
+    elif gate["kind"] in ("paired", "mcnemar"):
+        yield (
+            f"gate      {gate['kind']}, {looks} completions of each dev problem, at level "
+            f"{gate['level']:.3g}; the smallest gain it sees is told once dev is on this machine"
+        )
     elif gate["kind"] == "min_gain":
         yield "gate      min_gain: no test, so chance promotes too (docs/gates.md says how often)"
     elif gate["kind"] == "manual":

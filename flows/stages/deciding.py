@@ -8,7 +8,7 @@ from evals.config import looks_of
 from evals.gates import stage as gate_stage
 from evals.gates.spending import level_of
 from flows.session import Session
-from flows.stages.evaluating import Side, guard_draw, look
+from flows.stages.evaluating import ContestSide, guard_draw, look
 from flows.stages.inputs import LoadedSets
 from ratchet.config import identity_settings
 from ratchet.policy import Policy
@@ -29,8 +29,8 @@ class GateContest:
 
     iteration: int | None
     base: Artifact
-    incumbent: Side
-    candidate: Side
+    incumbent: ContestSide
+    candidate: ContestSide
 
     @property
     def key(self) -> StepKey:
@@ -53,7 +53,7 @@ def against_incumbent(session: Session, contest: GateContest, sets: LoadedSets) 
 
 def contest_of(iteration: int, base: Artifact, incumbent: Policy, candidate: Policy) -> GateContest:
     """The contest at the end of an iteration."""
-    return GateContest(iteration, base, Side(incumbent, "incumbent"), Side(candidate, "candidate"))
+    return GateContest(iteration, base, ContestSide(incumbent, "incumbent"), ContestSide(candidate, "candidate"))
 
 
 def against_itself(session: Session, base: Artifact, sets: LoadedSets) -> Artifact:
@@ -61,7 +61,7 @@ def against_itself(session: Session, base: Artifact, sets: LoadedSets) -> Artifa
 
     It decides nothing, so it spends no alpha.
     """
-    sides = Side(session.base, "incumbent"), Side(session.base, "aa")
+    sides = ContestSide(session.base, "incumbent"), ContestSide(session.base, "aa")
     contest = GateContest(None, base, *sides)
     return _decide(session, contest, sets, first_level(session), "aa")
 

@@ -15,7 +15,7 @@ from ratchet.store.ledger import StepKey
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ContestSide:
     """One side of a contest: a policy, and what its completions are drawn for.
 
     Completions for one purpose are independent of those for another: an incumbent is measured
@@ -51,7 +51,7 @@ def evaluate(
 
 
 def look(
-    session: Session, iteration: int | None, side: Side, at: int, benchmark: ProblemSet
+    session: Session, iteration: int | None, side: ContestSide, at: int, benchmark: ProblemSet
 ) -> Artifact:
     """What a side's look `at` adds to the looks before: completions of every dev problem."""
     looks = looks_of(session.config.gate, session.config.eval)
@@ -72,7 +72,7 @@ def look_key(iteration: int | None, purpose: str, at: int) -> StepKey:
 
 
 def guard_draw(
-    session: Session, iteration: int | None, side: Side, name: str, benchmark: ProblemSet
+    session: Session, iteration: int | None, side: ContestSide, name: str, benchmark: ProblemSet
 ) -> Artifact:
     """A side's completions on a guard's own problems."""
     guard = next(guard for guard in session.config.guards if guard.name == name)

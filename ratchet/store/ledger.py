@@ -39,7 +39,7 @@ def check_run_name(name: str) -> None:
 
 
 class Suspended(Exception):
-    """The run waits for a person's word; its process ends, and `resume` goes on once it is there."""
+    """A person's word is waited for; the process ends, and `resume` goes on once it is there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ class OpenAIEngine:
         self._open: dict[int, _Open] = {}
         self._requests = 0
         self._unfinished = 0
+        self._held: list[_Drawn] = []
         self._answered = 0
         self._given_up = 0
         self._counts_tokens = True
@@ -177,6 +178,7 @@ class OpenAIEngine:
             self._threads.abandon()
             self._threads = _Threads(self._config.concurrency)
         self._open.clear()
+        self._held.clear()
         self._unfinished = 0
 
     def step(self) -> list[SampledGroup]:
@@ -186,8 +188,26 @@ class OpenAIEngine:
             InputError: if the server refuses the key, the model or the settings.
             ServerGone: if it answers nothing any more, or nothing of use.
         """
-        groups = [self._take(drawn) for drawn in self._threads.take()]
+        groups = [self._take(drawn) for drawn in self._sure(self._threads.take())]
         return [group for group in groups if group is not None]
+
+    def _sure(self, drawn: list[_Drawn]) -> list[_Drawn]:
+        """What is judged by now. A refusal may be of one prompt or of the settings, and so of all:
+        it is held until something was answered, or all that was asked is refused."""
+        self._answered += sum(one.answer.error is None for one in drawn)
+        self._held += drawn
+        if self._answered:
+            sure, self._held = self._held, []
+            return sure
+        sure = [one for one in self._held if not one.answer.by_settings]
+        self._held = [one for one in self._held if one.answer.by_settings]
+        if self._held and len(self._held) == self._unfinished - len(sure):
+            raise InputError(
+                f"the server at {self._config.url} refuses what it is asked: "
+                f"{self._held[0].answer.why}\ncorrect the sampling settings, their params, or "
+                "[prompt]"
+            )
+        return sure
 
     def _take(self, drawn: _Drawn) -> SampledGroup | None:
         """Keep one completion; its group once all of it is there."""
@@ -211,16 +231,10 @@ class OpenAIEngine:
     def _judge(self, answer: ServerAnswer) -> None:
         """Whether what failed is this completion alone, or everything."""
         if answer.error is None:
-            self._answered += 1
             self._given_up = 0
             self._note_tokens(answer)
             return
         print(f"no completion ({answer.error}): {answer.why}", file=sys.stderr)
-        if answer.by_settings and not self._answered:
-            raise InputError(
-                f"the server at {self._config.url} refuses what it is asked: {answer.why}\ncorrect "
-                "the sampling settings, their params, or [prompt]"
-            )
         if answer.error not in {PROMPT_TOO_LONG, REQUEST_REFUSED}:
             self._given_up += 1
             self._check_server(answer)

@@ -1,8 +1,8 @@
 """Calls of an OpenAI-compatible server: one completion each, tried until it is there.
 
-The `openai` package's own retries are off (checked against 3.52): they know nothing of an answer
-that can't be used, can't be ended while they wait, and give up where `Retry-After` is above two
-minutes. Its errors are used, its connections and its headers.
+The `openai` package's own retries are off for completions (checked against 3.52): they know nothing
+of an answer that can't be used, can't be ended while they wait, and give up where `Retry-After` is
+above two minutes. Its connections, its headers and its errors are used.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class ServerCalls:
         """
         url = self._config.url
         try:
-            self._served = self._list_models(max_retries=2)
+            self._served = self._list_models(_LOOK_SECONDS)
         except APIConnectionError as error:
             raise InputError(
                 f"the server at {url} can't be reached ({self._reason(error)}); start it, or "
@@ -133,9 +133,9 @@ class ServerCalls:
         if not self.model:
             self.model = self._only_model()
 
-    def _list_models(self, max_retries: int) -> list[str]:
-        seconds = min(_LOOK_SECONDS, self._config.timeout)
-        client = self._client.with_options(max_retries=max_retries, timeout=seconds)
+    def _list_models(self, seconds: float) -> list[str]:
+        """Empty where the answer is not understood; asked for again by the package."""
+        client = self._client.with_options(max_retries=2, timeout=seconds)
         try:
             listed = json.loads(client.models.with_raw_response.list().text)["data"]
             return sorted(str(item["id"]) for item in listed)
@@ -160,7 +160,7 @@ class ServerCalls:
     def is_there(self) -> bool:
         """Whether the server answers anything at all."""
         try:
-            self._list_models(max_retries=0)
+            self._list_models(_CONNECT_SECONDS)
         except APIConnectionError:
             return False
         except APIStatusError:

@@ -115,7 +115,9 @@ class WireForm:
         what the checkpoint's own settings say."""
         # In "completions", 1 is the smallest number that gives the chosen token's everywhere.
         optional = {"logprobs": True if api == "chat" else 1, "seed": asked.seed}
-        kept = {name: value for name, value in optional.items() if name not in self.left_out}
+        kept: dict[str, Any] = {
+            name: value for name, value in optional.items() if name not in self.left_out
+        }
         if asked.sampling.top_p < 1 or "top_p" not in self.left_out:
             kept["top_p"] = asked.sampling.top_p
         return kept

@@ -67,7 +67,11 @@ class _StopTexts(StoppingCriteria):  # type: ignore[misc]
 
 
 class TransformersEngine:
-    """One model of transformers; full weights are loaded anew, adapters by peft."""
+    """One model of transformers; full weights are loaded anew, adapters by peft.
+
+    No log probabilities are recorded: `generate` would keep every step's scores of the whole
+    vocabulary for them.
+    """
 
     def __init__(self, config: TransformersEngineConfig, prompt: PromptConfig) -> None:
         self._config = config

@@ -12,6 +12,8 @@ from ratchet.records import Problem
 from tests.helpers.world import LEVELS, World, wrong
 
 SIZE = 40
+MARGIN = 0.1
+"""Forty problems can't show less: the default of two points would be underpowered."""
 SEEDS = {"holds": 1, "falls": 2, "silent": 3}
 """Each guard's problems are those of another seed."""
 
@@ -40,7 +42,8 @@ def record(world: World) -> None:
 
 def guard_tables(*names: str) -> str:
     return "".join(
-        f'[[guards]]\nname = "{name}"\n[guards.problems]\nkind = "arithmetic"\nsplit = "test"\n'
+        f'[[guards]]\nname = "{name}"\nmargin = {MARGIN}\n'
+        '[guards.problems]\nkind = "arithmetic"\nsplit = "test"\n'
         f"size = {SIZE}\nlevels = {list(LEVELS)}\nseed = {SEEDS[name]}\n"
         for name in names
     )
@@ -68,21 +71,20 @@ def run_guarded(world: World, *names: str) -> tuple[int, dict[str, Any], dict[st
 def test_a_candidate_that_every_guard_lets_through_is_promoted(world: World) -> None:
     code, iteration, gate = run_guarded(world, "holds")
     assert (code, iteration["promoted"]) == (0, True)
-    assert gate["guards"]["holds"]["promoted"] is True
-    assert gate["guards"]["holds"]["pairs"] == SIZE
+    assert gate["guards"]["holds"]["passed"] is True
+    assert gate["guards"]["holds"]["n"] == SIZE
 
 
 def test_a_guard_that_falls_or_has_no_verdicts_keeps_the_incumbent(world: World) -> None:
     """All verdicts missing was a traceback of the gate, and most of them missing passed."""
     code, iteration, gate = run_guarded(world, "holds", "falls", "silent")
     assert (code, iteration["promoted"]) == (3, False)
-    assert {name: guard["promoted"] for name, guard in gate["guards"].items()} == {
+    assert {name: guard["passed"] for name, guard in gate["guards"].items()} == {
         "holds": True,
         "falls": False,
         "silent": False,
     }
     assert "McNemar, 20 gained, 0 lost" in iteration["reason"]
-    assert "guard falls: -50.0 points" in iteration["reason"]
-    silent = f"guard silent: {SIZE} of the incumbent's {SIZE} completions could not be graded"
+    assert "guard falls: refused, accuracy 100.0" in iteration["reason"]
+    silent = f"none of the incumbent's {SIZE} completions could be graded"
     assert silent in iteration["reason"]
-    assert gate["guards"]["silent"]["unscored_candidate"] == SIZE

@@ -10,7 +10,6 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from flows.stages import making
 from flows.commands.plan import describe, plan
 from flows.commands.why import describe as tell
 from flows.commands.why import why
@@ -19,6 +18,7 @@ from flows.display import Display
 from flows.reports.model_card import model_card
 from flows.reports.run_report import print_run, show
 from flows.session import Session
+from flows.stages import making
 from ratchet.errors import InputError
 from ratchet.policy import base_policy
 from ratchet.records import Problem

@@ -443,7 +443,14 @@ def _eval_inputs(
 
 
 def _gate_inputs(base: Artifact, incumbent: Artifact, candidate: Artifact) -> gate_stage.GateInputs:
-    return gate_stage.GateInputs(base=base, incumbent=incumbent, candidate=candidate, guards={})
+    return gate_stage.GateInputs(
+        evaluation=DEMO.eval,
+        looks=(1,),
+        level=0.01,
+        base=base,
+        incumbent=(incumbent,),
+        candidate=(candidate,),
+    )
 
 
 def changed(name: str, now: Mapping[str, str]) -> dict[str, str]:

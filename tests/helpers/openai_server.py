@@ -68,8 +68,7 @@ class ModelServer:
         class Handler(_Handler):
             server_of = owner
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Quiet(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
         return self
@@ -111,6 +110,17 @@ class ModelServer:
     def hang(self) -> None:
         self._closing.wait(20)
 
+    @property
+    def is_stopped(self) -> bool:
+        return self._closing.is_set()
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *args: Any) -> None:
+        """A client that hangs up is no news here."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     server_of: ModelServer
@@ -121,7 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server_of.lists += 1
-        if self._is_let_in():
+        if self.server_of.is_stopped:
+            self.close_connection = True
+        elif self._is_let_in():
             self._send(200, _json({"data": [{"id": name} for name in self.server_of.models]}))
 
     def do_POST(self) -> None:
@@ -129,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         what = self.server_of.begin(body)
         try:
             if self._is_let_in():
-                self._do(what, body)
+                self._do("reset" if self.server_of.is_stopped else what, body)
         finally:
             self.server_of.end()
 

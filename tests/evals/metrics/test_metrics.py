@@ -19,12 +19,6 @@ from evals.metrics.intervals import (
     t_interval,
     wilson_interval,
 )
-from evals.metrics.paired_tests import (
-    mcnemar_exact,
-    mcnemar_exact_two_sided,
-    non_inferiority_p,
-    paired_bootstrap,
-)
 
 
 @given(st.integers(1, 8), st.data())
@@ -183,80 +177,3 @@ def test_bootstrap_refuses_nothing_and_nan() -> None:
         bootstrap_interval([], seed=0)
     with pytest.raises(ValueError, match="not finite"):
         bootstrap_interval([math.nan], seed=0)
-
-
-def brute_tail(gained: int, lost: int) -> float:
-    n = gained + lost
-    return sum(sum(flips) >= gained for flips in itertools.product([0, 1], repeat=n)) / 2**n
-
-
-@given(st.integers(0, 6), st.integers(0, 6))
-def test_mcnemar_is_the_tail_of_fair_coin_flips(gained: int, lost: int) -> None:
-    assert mcnemar_exact(gained, lost) == pytest.approx(brute_tail(gained, lost))
-
-
-def test_mcnemar_known_values() -> None:
-    assert mcnemar_exact(0, 0) == 1.0
-    assert mcnemar_exact(5, 0) == 1 / 32
-    assert mcnemar_exact(31, 28) == pytest.approx(0.3974, abs=1e-4)
-    assert mcnemar_exact_two_sided(0, 0) == 1.0
-    assert mcnemar_exact_two_sided(5, 0) == mcnemar_exact_two_sided(0, 5) == 1 / 16
-    assert mcnemar_exact_two_sided(4, 4) == 1.0
-    # R: binom.test(59, 59 + 86)
-    assert mcnemar_exact_two_sided(86, 59) == pytest.approx(0.0305, abs=5e-4)
-
-
-def test_mcnemar_of_thousands_stays_exact() -> None:
-    assert mcnemar_exact(5000, 5000) == pytest.approx(0.5, abs=0.01)
-    assert 0 < mcnemar_exact(3000, 1000) < 1e-200
-
-
-def test_mcnemar_refuses_negative_counts() -> None:
-    with pytest.raises(ValueError, match="negative"):
-        mcnemar_exact(-1, 2)
-
-
-def paired(gained: int, lost: int, ties: int) -> tuple[list[float], list[float]]:
-    candidate = [1.0] * gained + [0.0] * lost + [1.0] * ties
-    incumbent = [0.0] * gained + [1.0] * lost + [1.0] * ties
-    return candidate, incumbent
-
-
-def test_paired_bootstrap_sees_a_gain_and_none() -> None:
-    gain = paired_bootstrap(*paired(60, 20, 120), seed=1)
-    assert gain.mean == pytest.approx(0.2)
-    assert gain.p_value < 0.001
-    assert gain.interval.low > 0
-    even = paired_bootstrap(*paired(40, 40, 120), seed=1)
-    assert 0.4 < even.p_value < 0.65
-    assert even.interval.low < 0 < even.interval.high
-    loss = paired_bootstrap(*paired(20, 60, 120), seed=1)
-    assert loss.p_value > 0.99
-
-
-def test_paired_bootstrap_of_equal_sides_gains_nothing() -> None:
-    same = paired_bootstrap([0.5, 1.0], [0.5, 1.0], seed=0)
-    assert (same.mean, same.p_value) == (0.0, 1.0)
-
-
-def test_paired_bootstrap_rejects_at_its_level_where_nothing_differs() -> None:
-    rng = np.random.default_rng(0)
-    rejected = 0
-    for trial in range(200):
-        candidate, incumbent = rng.random((2, 100)).round(1)
-        rejected += paired_bootstrap(candidate, incumbent, trial, resamples=400).p_value <= 0.05
-    assert 2 <= rejected <= 22
-
-
-def test_non_inferiority_needs_data_and_a_small_loss() -> None:
-    assert non_inferiority_p(*paired(30, 30, 940), margin=0.03, seed=0) < 0.01
-    assert non_inferiority_p(*paired(3, 3, 20), margin=0.03, seed=0) > 0.1
-    assert non_inferiority_p(*paired(10, 90, 900), margin=0.03, seed=0) > 0.9
-    assert 0.4 < non_inferiority_p(*paired(30, 60, 910), margin=0.03, seed=0) < 0.6
-
-
-def test_paired_tests_refuse_sides_of_different_length() -> None:
-    with pytest.raises(ValueError, match="2 values against 1"):
-        paired_bootstrap([1.0, 0.0], [1.0], seed=0)
-    with pytest.raises(ValueError, match=r"margin=2"):
-        non_inferiority_p([1.0], [1.0], margin=2, seed=0)

@@ -99,7 +99,10 @@ def test_the_pages_links_lead_to_its_headings() -> None:
         ("problems.dev", ["problems.train"]),
         ("guards.problems.file", ["problems.file"]),
         ("engine.lora_rank", ["engine.vllm"]),
-        ("group_size", ["sampler", "trainer.grpo", "eval"]),
+        (
+            "group_size",
+            ["sampler", "trainer.grpo", "eval", "gate.min_gain", "gate.manual", "guards"],
+        ),
         ("run", ["run"]),
     ],
 )

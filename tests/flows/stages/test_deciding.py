@@ -41,7 +41,7 @@ class Decided:
 
 
 def base_look(session: Session, sets: LoadedSets) -> Artifact:
-    side = evaluating.Side(policy(BASE), "incumbent")
+    side = evaluating.ContestSide(policy(BASE), "incumbent")
     return evaluating.look(session, None, side, 0, sets["dev"])
 
 

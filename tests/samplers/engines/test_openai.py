@@ -21,7 +21,14 @@ from pydantic import TypeAdapter, ValidationError
 from flows.engine_check import check_engine
 from ratchet.config import parse_config
 from ratchet.errors import InputError
-from ratchet.generation.engine import EngineDied, Request, RequestQueue, SampledGroup, Sampling
+from ratchet.generation.engine import (
+    Engine,
+    EngineDied,
+    Request,
+    RequestQueue,
+    SampledGroup,
+    Sampling,
+)
 from ratchet.generation.prompts import PromptConfig
 from ratchet.policy import ModelConfig, Policy, base_policy
 from ratchet.problems.arithmetic import generate
@@ -81,6 +88,13 @@ def ask(name: str, size: int = 1) -> Request:
     return Request(name, name, f"problem {name}", size)
 
 
+def finish(engine: Engine) -> list[SampledGroup]:
+    groups: list[SampledGroup] = []
+    while engine.pending:
+        groups += engine.step()
+    return groups
+
+
 def draw(
     config: OpenAIEngineConfig,
     requests: list[Request],
@@ -95,9 +109,7 @@ def draw(
     engine.configure(sampling)
     for request in requests:
         engine.add(request)
-    groups: list[SampledGroup] = []
-    while engine.pending:
-        groups += engine.step()
+    groups = finish(engine)
     assert engine.unfinished == 0
     assert len({group.request_id for group in groups}) == len(groups) == len(requests)
     return {group.request_id: group for group in groups}
@@ -307,13 +319,9 @@ def test_a_setting_that_the_server_refuses_is_told_and_a_single_prompt_is_not() 
         return "400 not this" if "bad" in body["messages"][-1]["content"] else "ok"
 
     with ModelServer(schedule) as server:
-        asked = [ask("first"), ask("bad"), ask("good")]
-        groups = draw(config_of(server, concurrency=1), asked)
-    assert {name: group.error for name, group in groups.items()} == {
-        "first": None,
-        "bad": "request_refused",
-        "good": None,
-    }
+        groups = draw(config_of(server, concurrency=1), [ask("bad", 2), ask("good"), ask("bad2")])
+    errors = {name: group.error for name, group in groups.items()}
+    assert errors == {"bad": "request_refused", "good": None, "bad2": "request_refused"}
 
 
 @pytest.mark.parametrize(
@@ -442,9 +450,7 @@ def test_after_a_cancel_nothing_old_comes_back_and_nobody_waits_for_it() -> None
         assert (engine.pending, engine.unfinished) == (0, 0)
         engine.configure(SAMPLING)
         engine.add(ask("new", 3))
-        groups = engine.step()
-        while engine.pending:
-            groups += engine.step()
+        groups = finish(engine)
         assert time.monotonic() - start < 2.0
         assert [group.request_id for group in groups] == ["new"]
         old = sum("old" in body["messages"][-1]["content"] for body in server.asked)
@@ -459,9 +465,21 @@ def test_a_server_that_fails_at_everything_stops_the_engine() -> None:
         pytest.raises(ServerGone, match="16 completions in a row; the last: 'other' answered"),
     ):
         draw(config_of(server, max_retries=0), [ask(f"p{i}") for i in range(40)])
-    with ModelServer(lambda body, before: "500 no") as server:
+    with ModelServer(lambda body, _: "500 no") as server:
         few = draw(config_of(server, max_retries=0), [ask("p", MOST_GIVEN_UP - 1)])
     assert few["p"].error == "server_error"
+
+
+def test_a_server_that_is_gone_stops_the_engine_at_the_first_completion() -> None:
+    from samplers.engines.openai import OpenAIEngine, ServerGone
+
+    with ModelServer() as server:
+        engine = OpenAIEngine(config_of(server, max_retries=1), PROMPT)
+        engine.load(BASE)
+        engine.configure(SAMPLING)
+    engine.add(ask("p"))
+    with pytest.raises(ServerGone, match=f"the server at {server.url} answers no more"):
+        finish(engine)
 
 
 def sample(
@@ -524,20 +542,19 @@ def test_a_server_that_goes_away_ends_the_engine_and_is_found_again(tmp_path: Pa
     """Its completions are asked for again by another engine, and do not become errors."""
     store = Store(tmp_path / "store")
     with ModelServer() as server:
-        engine = config_of(server, max_retries=1)
+        engine = config_of(server, max_retries=0)
 
         def schedule(body: Any, before: int) -> str:
             return "reset" if len(server.asked) > 15 else "ok"
 
         server.schedule = schedule
         with EngineClient(engine, PROMPT, tmp_path / "log") as client:
-            monitor = server.models
-            server.models = monitor
-            with pytest.raises(EngineDied, match="gave nothing of use|answers no more"):
+            with pytest.raises(EngineDied, match="gave nothing of use for 16 completions"):
                 sample(client, engine, store, size=6)
             server.schedule = lambda body, before: "ok"
             rows = sample(client, engine, store, size=6)
     assert len(rows) == 72
+    assert {row.error for row in rows} == {None}
 
 
 def test_a_plan_speaks_to_no_server() -> None:
