@@ -32,8 +32,8 @@ def result_lines(result: Mapping[str, Any]) -> list[str]:
 def test_reading(number: int) -> str:
     """That a run's test set was measured, and how often by now."""
     return (
-        f"reading {number} of the run's test set: what is chosen by its figures is no longer judged "
-        "on unseen problems"
+        f"reading {number} of the run's test set: what is chosen by its figures is no longer "
+        "judged on unseen problems"
     )
 
 
