@@ -23,7 +23,7 @@ from ratchet.policy import ModelConfig
 from ratchet.problems.config import ProblemSource
 from ratchet.problems.disjoint import OnOverlap, OverlapRules
 from ratchet.store.ledger import check_run_name
-from samplers.config import EngineConfig, SamplerConfig, VllmEngineConfig, check_params
+from samplers.config import EngineConfig, SamplerConfig, VllmEngineConfig, check_params, check_prompt
 from trainers.config import LoraConfig, TrainerConfig, at_iteration
 
 
@@ -152,6 +152,11 @@ class RunConfig(Config):
     @model_validator(mode="after")
     def _sampler_fits(self) -> RunConfig:
         refuse(_faults(("sampler", "params"), check_params, self.engine, self.sampler.params))
+        return self
+
+    @model_validator(mode="after")
+    def _prompt_fits(self) -> RunConfig:
+        refuse(_faults(("prompt",), check_prompt, self.engine, self.prompt))
         return self
 
     @model_validator(mode="after")

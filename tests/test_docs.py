@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from evals.compare.side_by_side import SideBySideRow
+from evals.exploration.monitor import ExplorationRow
 from evals.gates.stage import GateRow
 from flows.commands.plan import plan
 from flows.config import load_config
@@ -115,6 +116,7 @@ ROWS: tuple[type[Row], ...] = (
     DpoRow,
     GrpoRow,
     EvalRow,
+    ExplorationRow,
     GateRow,
     SideBySideRow,
 )

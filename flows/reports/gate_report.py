@@ -38,8 +38,8 @@ def _aa(decided: Mapping[str, Any]) -> str:
 
 def _decision_lines(iteration: int, decided: Mapping[str, Any]) -> Iterator[str]:
     yield f"{iteration}: {decided['verdict']}: {decided['reason']}"
-    for name, guard in (decided["guards"] or {}).items():
-        yield f"{iteration}: guard {name} {guard['verdict']}: {guard['reason']}"
+    for guard in (decided["guards"] or {}).values():
+        yield f"{iteration}: {guard['reason']}"
     if decided["regressed"]:
         worst = ", ".join(
             f"{each['problem_id']} {100 * each['incumbent']:.0f} -> {100 * each['candidate']:.0f} %"

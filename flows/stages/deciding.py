@@ -104,9 +104,10 @@ def _decide(
 ) -> Artifact:
     config = session.config.gate
     inputs = _looked(session, contest, sets, level)
-    if config.kind == "manual" or gate_stage.decide_on_dev(config, inputs).promoted:
+    verdict = gate_stage.decide_on_dev(config, inputs).verdict
+    if verdict in ("promoted", "undecided"):
         inputs = replace(inputs, guards=_guards(session, contest, sets, inputs))
-    if config.kind == "manual" and contest.iteration is not None:
+    if verdict == "undecided" and contest.iteration is not None:
         inputs = replace(inputs, answer=_answer(session, contest, inputs, name))
     return session.stage(contest.key, gate_stage, config, inputs)
 

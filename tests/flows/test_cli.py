@@ -69,10 +69,12 @@ def test_every_recipe_parses_and_plans_without_network(recipe: Path, tmp_path: P
     answer = json.loads(planned.stdout)
     assert answer["iterations"] >= 1
     assert answer["finished_steps"] == []
-    evaluated = answer["per_iteration"]["eval_completions"]
+    evaluated = answer["per_iteration"]["eval_completions_at_most"]
+    assert answer["power"]["gate"]["looks"] == [2, 4, 8]
     assert list(answer["problems"]) == ["train", "dev", "test", *list(evaluated)[1:]]
     words = ratchet("plan", str(recipe), store=tmp_path / "store")
     assert "each iteration" in words.stdout
+    assert "gate      paired, 2, 4, 8 completions of each dev problem" in words.stdout
 
 
 def test_all_config_errors_come_at_once_with_exit_code_2(tmp_path: Path) -> None:

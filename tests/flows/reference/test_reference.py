@@ -218,4 +218,4 @@ def test_the_command_shows_all_and_refuses_what_is_not_there() -> None:
 def test_sections_are_in_the_order_of_the_config() -> None:
     tops = [section.name for section in EVERYTHING if "." not in section.name]
     assert tops[:4] == ["run", "model", "prompt", "problems"]
-    assert tops[-3:] == ["gate", "guards", "retry"]
+    assert tops[-4:] == ["gate", "guards", "exploration", "retry"]

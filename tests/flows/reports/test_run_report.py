@@ -74,7 +74,7 @@ def test_a_link_of_the_chain_keeps_its_name_and_a_guards_evaluation_is_left_out(
     for name in ("select", "train"):
         record(run, StepKey(0, name), rows=3)
         record(run, StepKey(0, name, "dpo"), rows=2)
-    interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9, "unscored": 0}
+    interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9, "k": 1, "unscored": 0}
     record(run, StepKey(0, "eval"), **interval)
     record(run, StepKey(0, "eval", "gsm8k"), **interval)
     record(run, StepKey(None, "test", "base"), **interval)
@@ -82,7 +82,9 @@ def test_a_link_of_the_chain_keeps_its_name_and_a_guards_evaluation_is_left_out(
     (iteration,) = shown["iterations"]
     assert set(iteration["artifacts"]) == {"select", "train", "select/dpo", "train/dpo", "eval"}
     assert [training["trained"] for training in iteration["trainings"]] == [True, True]
-    assert shown["test"] == {"base": interval, "final": None}
+    test = shown["test"]
+    assert (test["base"], test["final"], test["base_sampled"]) == (interval, None, None)
+    assert test["readings"] == 0
 
 
 def text_of(run: Run) -> str:
