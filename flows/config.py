@@ -23,7 +23,13 @@ from ratchet.policy import ModelConfig
 from ratchet.problems.config import ProblemSource
 from ratchet.problems.disjoint import OnOverlap, OverlapRules
 from ratchet.store.ledger import check_run_name
-from samplers.config import EngineConfig, SamplerConfig, VllmEngineConfig, check_params, check_prompt
+from samplers.config import (
+    EngineConfig,
+    SamplerConfig,
+    VllmEngineConfig,
+    check_params,
+    check_prompt,
+)
 from trainers.config import LoraConfig, TrainerConfig, at_iteration
 
 

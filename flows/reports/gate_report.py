@@ -47,8 +47,8 @@ def _decision_lines(iteration: int, decided: Mapping[str, Any]) -> Iterator[str]
         )
         drawn = (decided["candidate"] or {}).get("k", 1)
         yield (
-            f"{iteration}: {decided['regressed']} dev problems got worse, by {drawn} completions of "
-            f"each, most of all {worst}"
+            f"{iteration}: {decided['regressed']} dev problems got worse, by {drawn} completions "
+            f"of each, most of all {worst}"
         )
     if decided["verdict"] == "underpowered":
         yield from _would_do(iteration, decided)

@@ -64,14 +64,21 @@ class Checkpoint:
 
 
 def _served(name: str, engine: EngineConfig) -> Policy:
-    """A server's model, known by where it is and what it is called there."""
+    """A server's model, known by where it is and what it is called there.
+
+    Raises:
+        InputError: if no name is given, and the server can't be asked for it, or has several.
+    """
     if not isinstance(engine, OpenAIEngineConfig):
         raise InputError(
             f"{name} is a server's URL, which an engine of kind {engine.kind!r} can't ask; leave "
             "engine.kind out"
         )
-    served = {"server": engine.url, "model": engine.model}
-    return Policy(fingerprint=digest(served), model=engine.model)
+    from samplers.engines.openai import served_model
+
+    # By its name, so that another model at this URL is not taken for it.
+    model = engine.model or served_model(engine)
+    return Policy(fingerprint=digest({"server": engine.url, "model": model}), model=model)
 
 
 def find_checkpoint(name: str, store: Store, *, trust_remote_code: bool = False) -> Checkpoint:
