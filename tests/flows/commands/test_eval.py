@@ -233,10 +233,10 @@ def test_a_server_is_asked_by_its_url(tmp_path: Path) -> None:
         (found,) = answered(*words_)
         plain = ("--set", "prompt.style=plain", "--set", "engine.model=seed")
         (other,) = answered(*words_, *plain)
+        (again,) = answered(*words_)  # asks which model it is, and for nothing else
     assert found["metrics"]["mean"] == other["metrics"]["mean"] == 0.5
     assert [body.get("model") for body in server.asked] == ["seed"] * 16
     assert sum("messages" in body for body in server.asked) == 8
-    (again,) = answered(*words_)
     assert again["reused"]
 
 
