@@ -144,7 +144,8 @@ def write_answers(path: Path, problems: list[Problem]) -> Path:
     for problem in problems:
         right = f"It is \\boxed{{{problem.reference_answer}}}"
         texts = [wrong(problem), *[right, right, wrong(problem)] * 2, right]
-        said = [*((-1, at, text) for at, text in enumerate(texts)), (0, 0, right)]
+        said = [(-1, at, text) for at, text in enumerate(texts)]
+        said += [(0, at, right) for at in range(len(texts))]
         rows += [
             {
                 "problem_id": problem.problem_id,
