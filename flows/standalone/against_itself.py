@@ -130,8 +130,7 @@ def told(result: Mapping[str, Any]) -> list[str]:
         f"  gate: {metrics['verdict']}: {metrics['reason']}",
     ]
     lines += [f"    {_look_line(look)}" for look in metrics["looks"]]
-    for name, guard in metrics["guards"].items():
-        lines.append(f"  guard {name}: {guard['verdict']}: {guard['reason']}")
+    lines += [f"  {guard['reason']}" for guard in metrics["guards"].values()]
     return [*lines, f"  {_verdict(metrics)}", f"  protocol {protocol_line(result['protocol'])}"]
 
 
