@@ -44,7 +44,11 @@ def test_a_run_reports_what_it_did_in_the_promised_shape(world: World) -> None:
     assert first["promoted"] is True
     assert "McNemar, 20 gained, 0 lost" in first["reason"]
     assert second["promoted"] is False
-    assert set(first["artifacts"]) == {"sample", "filter", "select", "train", "eval", "gate"}
+    assert set(first["artifacts"]) == {
+        *("sample", "filter", "explore", "select", "train", "eval", "gate"),
+    }
+    assert shown["outcome"]["best_iteration"] == 0
+    assert "on test +33.3 points" in shown["outcome"]["sentence"]
     assert shown["base"]["dev"]["mean"] == pytest.approx(1 / 3)
     assert first["dev"]["mean"] == pytest.approx(2 / 3)
     assert shown["test"]["base"]["mean"] == pytest.approx(1 / 3)
@@ -105,11 +109,15 @@ def test_rejected_completions_stay(world: World) -> None:
 
 
 def test_running_again_makes_nothing_and_starts_no_engine(world: World) -> None:
-    before = world.ledger("whole")
+    before, shown = world.ledger("whole"), whole(world)
     again = world.ratchet("run", str(world.config), "--json", store="whole")
     assert again.returncode == 0, again.stderr
     assert world.ledger("whole") == before
-    assert json.loads(again.stdout)["engine_starts"] == 1
+    answer = json.loads(again.stdout)
+    assert answer["engine_starts"] == 1
+    assert answer["alpha"] == shown["alpha"]
+    assert (shown["test"]["readings"], answer["test"]["readings"]) == (1, 2)
+    assert "reading 2 of the test set" in again.stderr
 
 
 def test_another_name_shares_every_artifact(world: World) -> None:
@@ -117,6 +125,25 @@ def test_another_name_shares_every_artifact(world: World) -> None:
     assert twin.returncode == 0, twin.stderr
     assert world.ledger("whole", "twin") == world.ledger("whole")
     assert json.loads(twin.stdout)["engine_starts"] == 0
+
+
+def test_a_manual_gate_suspends_the_run_until_a_person_has_said_yes(world: World) -> None:
+    manual = ("--set", 'gate={kind="manual"}', "--set", "iterations=1")
+    asked = world.ratchet("run", str(world.config), "--name", "asked", *manual, store="whole")
+    assert asked.returncode == 4, asked.stderr
+    assert "suspended" in asked.stdout
+    assert "ratchet decide asked yes" in asked.stdout
+    early = world.ratchet("resume", "asked", "--json", store="whole")
+    assert (early.returncode, json.loads(early.stdout)["state"]) == (4, "suspended")
+    said = world.ratchet("decide", "asked", "yes", "--note", "seen", store="whole")
+    assert said.returncode == 0, said.stderr
+    done = world.ratchet("resume", "asked", "--json", store="whole")
+    assert done.returncode == 0, done.stderr
+    (iteration,) = json.loads(done.stdout)["iterations"]
+    assert iteration["verdict"] == "promoted"
+    assert "a person said yes" in iteration["reason"]
+    twice = world.ratchet("decide", "asked", "no", store="whole")
+    assert (twice.returncode, "waits for no decision" in twice.stderr) == (2, True)
 
 
 CUTS = [
