@@ -53,8 +53,7 @@ def headline(manifest: Manifest) -> str:
         case "eval":
             return _accuracy(metrics)
         case "gate":
-            outcome = "promoted" if metrics["promoted"] else "kept the incumbent"
-            return f"{outcome}: {metrics['reason']}"
+            return f"{metrics['verdict']}: {metrics['reason']}"
         case _:
             return ""
 

@@ -49,12 +49,19 @@ def why(run: Run, problem_id: str) -> dict[str, Any]:
         ],
         "evaluations": [
             {"step": entry.step, **_plain_eval(row)}
-            for entry in entries.values()
-            if entry.stage in ("eval", "test") and name != "train"
+            for entry in _evaluations(entries)
+            if name != "train"
             for row in _rows(artifact_of(run, entry), EvalRow, problem_id)
             if row.benchmark == name
         ],
     }
+
+
+def _evaluations(entries: Mapping[str, LedgerEntry]) -> list[LedgerEntry]:
+    """Each draw once, where it stood first: an incumbent's is used again."""
+    drawn = [entry for entry in entries.values() if entry.stage in ("eval", "test")]
+    first = {entry.identity: entry for entry in reversed(drawn)}
+    return [entry for entry in drawn if first[entry.identity] is entry]
 
 
 def _find(run: Run, config: RunConfig, problem_id: str) -> tuple[str, Problem]:

@@ -106,7 +106,7 @@ class Contests:
     def session(
         self, *settings: str, run: str = "a", extra: str = ""
     ) -> Iterator[tuple[Session, LoadedSets]]:
-        """A session on a run of that name, and its sets."""
+        """A session on a run of that name, its dev set and its guards'."""
         config = self.config(*settings, extra=extra)
         store = Store(self.folder / "store")
         recorded = Run.create(store, run, dump_config(config))
@@ -116,5 +116,6 @@ class Contests:
             Grader(workers=1, limits=WorkerLimits(seconds=1.0)) as grader,
             EngineClient(config.engine, PromptConfig(), log) as engine,
         ):
-            sets = {n: load_set(store, n, s) for n, s in config.sources().items()}
+            sources = {n: s for n, s in config.sources().items() if n not in ("train", "test")}
+            sets = {name: load_set(store, name, source) for name, source in sources.items()}
             yield QuickSession(config, recorded, engine, grader, display), sets

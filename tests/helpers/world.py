@@ -100,6 +100,8 @@ args = {{ hub_token = "{SECRET}" }}
 temperature = 0
 max_tokens = 64
 shard_size = 20
+[gate]
+schedule = "open"
 [retry]
 attempts = 1
 delays = [0.1]
