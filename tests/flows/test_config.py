@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from flows.config import RunConfig, load_config
+from flows.config import RunConfig, dump_config, load_config, stored_config
 from ratchet.config import parse_config, read_toml
 from ratchet.config_errors import models_in
 from ratchet.errors import InputError
@@ -210,3 +210,10 @@ def refusal(tables: Any) -> str:
     except InputError as error:
         return str(error)
     return ""
+
+
+@pytest.mark.parametrize(("test", "kind"), [("auto", "paired"), ("mcnemar", "mcnemar")])
+def test_a_run_from_before_gates_had_kinds_is_still_understood(test: str, kind: str) -> None:
+    old = dump_config(load_config(DEMO)) | {"gate": {"test": test, "alpha": 0.01}}
+    gate = stored_config(old, "old").gate
+    assert (gate.kind, gate.alpha) == (kind, 0.01)

@@ -124,7 +124,7 @@ def test_the_guards_of_a_config_are_told_too(tmp_path: Path) -> None:
     assert metrics["guards"]["cut"]["metric"] == "truncated"
     assert [draw.count for name, draw in planted.draws if name == "other"] == [2, 2]
     lines = told(result)
-    assert any(line.startswith("  guard other: refused: ") for line in lines)
+    assert any(line.startswith("  guard other: refused, ") for line in lines)
     assert "guard other refused a checkpoint that is the same" in lines[-2]
 
 
