@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def test_the_guards_of_a_config_are_told_too(tmp_path: Path) -> None:
     )
     result = put_to_gate(store, planted, evaluation, preparation)
     metrics = result["metrics"]
-    assert metrics["level"] == pytest.approx(0.05 / 2)
+    assert metrics["level"] == pytest.approx(0.05 * 6 / math.pi**2)
     assert metrics["guards"]["other"]["verdict"] == "refused"
     assert metrics["guards"]["other"]["difference"] == pytest.approx(-0.3)
     assert metrics["guards"]["cut"]["metric"] == "truncated"
