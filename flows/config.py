@@ -383,10 +383,10 @@ def _absolute(key: str, value: Any) -> Any:
 
 def stored_config(tables: dict[str, Any], run: str) -> RunConfig:
     """The config that a run was made from."""
-    return parse_config(RunConfig, _renewed(tables), f"the stored config of run {run!r}")
+    return parse_config(RunConfig, renewed_tables(tables), f"the stored config of run {run!r}")
 
 
-def _renewed(tables: dict[str, Any]) -> dict[str, Any]:
+def renewed_tables(tables: dict[str, Any]) -> dict[str, Any]:
     """The tables of a run from before gates had kinds, so that it can be gone on with."""
     gate = tables.get("gate", {})
     if "test" not in gate:

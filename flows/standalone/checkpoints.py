@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.config import stored_config
+from flows.config import renewed_tables, stored_config
 from flows.reports.lineage import candidates, choose
 from flows.standalone.settings import ConfigOrigin, StandaloneEval
 from ratchet.errors import InputError, looked_for
@@ -173,7 +173,7 @@ def _of_run(name: str, store: Store) -> Checkpoint:
         )
     run = runs[run_name]
     config = stored_config(run.config, run.name)
-    origin = ConfigOrigin(f"run {run.name}", config, run.config)
+    origin = ConfigOrigin(f"run {run.name}", config, renewed_tables(run.config))
     return Checkpoint(name, _policy_of(run, origin, at), run=run, origin=origin)
 
 
