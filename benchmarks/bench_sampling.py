@@ -30,7 +30,8 @@ PROBLEMS = 224
 LENGTH = 48
 """Tokens of each completion; its end token is ignored."""
 ROUNDS = 4
-ENGINE = VllmEngineConfig(dtype="float32", max_num_seqs=256, enforce_eager=True)
+ENGINE = VllmEngineConfig(dtype="float32", max_num_seqs=256, enforce_eager=True, logprobs=False)
+"""Without log probabilities, as the bare run has none: what they cost is `bench_logprobs`' to say."""
 SAMPLER = DoSampleConfig(
     group_size=8,
     max_tokens=LENGTH,
