@@ -31,7 +31,7 @@ LENGTH = 48
 """Tokens of each completion; its end token is ignored."""
 ROUNDS = 4
 ENGINE = VllmEngineConfig(dtype="float32", max_num_seqs=256, enforce_eager=True, logprobs=False)
-"""Without log probabilities, as the bare run has none: what they cost is `bench_logprobs`' to say."""
+"""Without log probabilities, as the bare run has none; `bench_logprobs` says what they cost."""
 SAMPLER = DoSampleConfig(
     group_size=8,
     max_tokens=LENGTH,
