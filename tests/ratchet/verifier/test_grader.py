@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from ratchet.verifier.compare.forms import form_of
 from ratchet.verifier.compare.normal import normalise
 from ratchet.verifier.compare.numbers import exact_number
+from ratchet.verifier.find.references import bare_reference
 from ratchet.verifier.grader import AnswerRules, Grader, GradingTask, WorkerLimits, extract_answer
 from tests.helpers.places import ROOT, SHARED_DATA
 
@@ -218,7 +219,8 @@ def test_nasty_completions_get_a_grade_in_time(grader: Grader, text: str) -> Non
 def test_any_text_has_forms_and_equals_itself(answer: str, other: str) -> None:
     form_of(other)
     extract_answer(answer, "last_number")
-    if normalise(answer):
+    # A reference's box is taken off; an answer that was found in a completion has none.
+    if normalise(answer) and bare_reference(answer) == answer:
         assert Grader(workers=1).compare(answer, answer) != "different"
 
 
