@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evals.config import Metric
@@ -94,6 +94,16 @@ def gather(rows: Iterable[EvalRow], language: str = "") -> dict[str, ProblemAtte
         ValueError: if `language` is no known code.
     """
     return gather_by(lambda row: "", rows, language).get("", {})
+
+
+def joined(draws: Sequence[Mapping[str, ProblemAttempts]]) -> dict[str, ProblemAttempts]:
+    """Several draws of the same problems as one: each problem's attempts, draw after draw."""
+    found: dict[str, ProblemAttempts] = {}
+    for draw in draws:
+        for name, problem in draw.items():
+            new = ProblemAttempts(problem.level, problem.subject)
+            found.setdefault(name, new).attempts.extend(problem.attempts)
+    return found
 
 
 def gather_by(

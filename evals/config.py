@@ -163,3 +163,9 @@ class GuardConfig(Config):
     """Largest chance that a loss of twice the margin is let pass: the test's level."""
     group_size: GroupSize | None = None
     """Completions of each of its problems; left out, the eval's."""
+
+    def drawn(self, evaluation: EvalConfig) -> int:
+        """Completions of each of its own problems: one where greedy."""
+        if evaluation.temperature == 0:
+            return 1
+        return self.group_size or evaluation.group_size

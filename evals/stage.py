@@ -39,6 +39,12 @@ class Draw:
     purpose: str = ""
 
 
+def draw_of_look(looks: Sequence[int], at: int, purpose: str) -> Draw:
+    """What look `at` (from 0) of growing numbers of completions adds to those before."""
+    first = looks[at - 1] if at else 0
+    return Draw(looks[at] - first, first, purpose)
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvalInputs:
     """What the stage reads. `decoding` holds the engine's and the prompt's identity settings.

@@ -14,7 +14,7 @@ from typing import Any
 
 from evals.attempts import Attempt, ProblemAttempts, best_by_logprob, gather, measure
 from evals.config import EvalConfig, Metric
-from evals.metrics.estimators import Bounds
+from evals.metrics.estimators import Bounds, powers_of_two
 from evals.metrics.intervals import Interval, rate_interval, t_interval
 from ratchet.records import EvalRow
 
@@ -44,7 +44,7 @@ def metrics_of(problems: Mapping[str, ProblemAttempts], config: EvalConfig) -> d
         "state": OK if not asked or _any_graded(asked) else GRADER_BROKEN,
         "k": figures.k,
         **_counts([attempt for problem in problems.values() for attempt in problem.attempts]),
-        "pass_at_k": {str(k): figures.of("pass_at_k", k) for k in _powers_of_two(figures.k)},
+        "pass_at_k": {str(k): figures.of("pass_at_k", k) for k in powers_of_two(figures.k)},
         "maj_at_k": figures.of("maj_at_k", figures.k),
         **figures.best_of_k(),
         "truncated": figures.of("truncated"),
@@ -114,10 +114,6 @@ def _spread(values: Sequence[float], confidence: float) -> Interval | None:
 
 def _any_graded(problems: Iterable[ProblemAttempts]) -> bool:
     return any(verdict is not None for problem in problems for verdict in problem.correct)
-
-
-def _powers_of_two(most: int) -> list[int]:
-    return [1 << power for power in range(most.bit_length())]
 
 
 def _counts(attempts: Sequence[Attempt]) -> dict[str, Any]:

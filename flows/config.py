@@ -175,7 +175,7 @@ class RunConfig(Config):
         looks = looks_of(self.gate, self.eval)
         faults = []
         for at, guard in enumerate(self.guards):
-            drawn = looks[0] if guard.problems is None else self._drawn_for(guard)
+            drawn = looks[0] if guard.problems is None else guard.drawn(self.eval)
             if guard.k and guard.k > drawn:
                 faults.append(
                     Fault(
@@ -193,9 +193,6 @@ class RunConfig(Config):
                 faults.append(Fault(("guards", at, "group_size"), why))
         refuse(faults)
         return self
-
-    def _drawn_for(self, guard: Guard) -> int:
-        return 1 if self.eval.temperature == 0 else guard.group_size or self.eval.group_size
 
     @model_validator(mode="after")
     def _filters_agree(self) -> RunConfig:

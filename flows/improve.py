@@ -36,6 +36,8 @@ def improve(name: str, store: str, redo: tuple[int, str] | None = None) -> RunOu
         with open_session(stored_config(run.config, name), run, Display()) as session:
             if redo:
                 run.redo(redo_from(run, *redo))
+                if spent := deciding.what_is_spent(session):
+                    session.display.line(spent)
             return "promoted" if _loop(session) else "nothing_promoted"
     except Suspended:
         return "suspended"

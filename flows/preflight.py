@@ -22,7 +22,7 @@ from ratchet.problems.load import is_local
 from ratchet.problems.sets import ProblemSet, load_set
 from ratchet.store.artifacts import Store
 from ratchet.store.ledger import Run
-from samplers.config import engine_identity
+from samplers.config import OpenAIEngineConfig, engine_identity
 from trainers.config import GrpoConfig
 from trainers.config.rewards import CustomReward
 from trainers.launch.machine_check import check_environment
@@ -82,6 +82,7 @@ def preflight(
             lambda: base_policy(config.model),
             lambda: engine_identity(config.engine),
             lambda: check_engine(config.engine),
+            lambda: _check_engine_takes_candidates(config),
             lambda: _check_user_code(config),
             *(partial(check_environment, trainer) for _, trainer in config.all_trainers()),
         ]
@@ -108,6 +109,20 @@ def _all(checks: Iterable[Callable[[], object]]) -> None:
         raise InputError(f"{len(told)} things stand in the way:\n  " + "\n  ".join(told))
     if told:
         raise InputError(*told)
+
+
+def _check_engine_takes_candidates(config: RunConfig) -> None:
+    """Whether what is trained can be evaluated, asked before it is sampled and trained for.
+
+    Raises:
+        InputError: if the engine is a server, which answers with its own model.
+    """
+    if isinstance(config.engine, OpenAIEngineConfig):
+        raise InputError(
+            f'engine.kind = "openai": the server at {config.engine.url} answers with its own '
+            "model, so no candidate could be evaluated; a run needs an engine that loads what it "
+            'trains, such as "vllm" (a server alone is measured by ratchet eval URL)'
+        )
 
 
 def _check_user_code(config: RunConfig) -> None:

@@ -5,14 +5,12 @@ A problem none of whose completions has a verdict is in no figure but `left_out`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from evals.exploration.monitor import ExplorationRow, balance
-from evals.metrics.estimators import pass_at_k
-from evals.metrics.intervals import RESAMPLES, Interval, percentiles
+from evals.metrics.estimators import pass_at_k, powers_of_two
+from evals.metrics.intervals import bootstrap_interval
 
 Rows = Mapping[str, ExplorationRow]
 """Counts by problem_id."""
@@ -51,14 +49,7 @@ def summary(rows: Rows, wanted: int) -> dict[str, Any]:
 
 def ks(largest: int) -> list[int]:
     """1, 2, 4, … and the largest: the k that pass@k is told for."""
-    return sorted({*_powers(largest), largest}) if largest else []
-
-
-def _powers(largest: int) -> Iterator[int]:
-    k = 1
-    while k <= largest:
-        yield k
-        k *= 2
+    return sorted({*powers_of_two(largest), largest}) if largest else []
 
 
 def largest_k(rows: Rows) -> int:
@@ -106,17 +97,6 @@ def _estimate(values: Sequence[float]) -> dict[str, Any]:
     """A mean over problems with its 95 % interval, by bootstrap over problems."""
     if not values:
         return {"mean": None, "low": None, "high": None, "n": 0}
-    interval = bootstrap_of_counts(values)
+    interval = bootstrap_interval(values, seed=0)
     mean = sum(values) / len(values)
     return {"mean": mean, "low": interval.low, "high": interval.high, "n": len(values)}
-
-
-def bootstrap_of_counts(values: Sequence[float], seed: int = 0) -> Interval:
-    """The percentile bootstrap's 95 % interval of a mean of values of which few are different.
-
-    As many problems are drawn again as there are, so how often each value is drawn is multinomial:
-    time grows with the different values (a group of 8 has 9), not with the problems.
-    """
-    kinds, times = np.unique(np.asarray(values, dtype=np.float64), return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(len(values), times / len(values), RESAMPLES)
-    return percentiles(drawn @ kinds / len(values), 0.95)

@@ -48,6 +48,11 @@ def level_of(
     return alpha * share + (level if promoted else 0.0)
 
 
+def first_level(config: GateConfig, planned: int) -> float:
+    """The level of the first decision of a run of `planned` iterations."""
+    return level_of(1, config.alpha, config.schedule, planned, None)
+
+
 def spend_of(config: GateConfig, looks: Sequence[int]) -> tuple[float, ...]:
     """Each look's share of a decision's level; they sum to 1.
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
 
-from evals.attempts import ProblemAttempts, gather
+from evals.attempts import ProblemAttempts, gather, joined
 from evals.compare.side_by_side import SideBySideRow, side_by_side
 from evals.config import EvalConfig, GateConfig, GuardConfig
 from evals.gates.guards import GuardVerdict, check_guard
 from evals.gates.looks import Decision, decide, look_at
 from evals.gates.paired import Pairs, pair
 from evals.gates.regressions import regressions
-from evals.summary import summarize
+from evals.summary import metrics_of
 from ratchet.config import identity_settings
 from ratchet.progress import Progress, silent
 from ratchet.records import EvalRow, to_table
@@ -31,6 +30,8 @@ _SIDES = ("incumbent", "candidate")
 
 Draws = Sequence[Artifact]
 """One side's completions, look by look."""
+DrawLook = Callable[[int], tuple[Artifact, Artifact]]
+"""Draws what a look (from 0) adds: the incumbent's completions and the candidate's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +61,22 @@ class GateInputs:
     """What is decided on: both sides' completions of dev, look by look, and those of each guard.
 
     `level` is the alpha that was reserved for this decision. `base` decides nothing, and is shown
-    beside the two. `answer` is a person's word, where one decides.
+    beside the two; left out, the incumbent is. `answer` is a person's word, where one decides.
     """
 
     evaluation: EvalConfig
     looks: tuple[int, ...]
     level: float
-    base: Artifact
-    incumbent: Draws
-    candidate: Draws
+    base: Artifact | None = None
+    incumbent: Draws = ()
+    candidate: Draws = ()
     guards: Mapping[str, Guarded] = field(default_factory=dict)
     answer: bool | None = None
     progress: Progress = silent
+
+    @property
+    def shown_base(self) -> Artifact:
+        return self.base or self.incumbent[0]
 
 
 def spec(config: GateConfig, inputs: GateInputs) -> ArtifactSpec:
@@ -91,7 +96,7 @@ def spec(config: GateConfig, inputs: GateInputs) -> ArtifactSpec:
             "language": inputs.evaluation.language,
         },
         inputs={
-            "base": inputs.base.fingerprint,
+            "base": inputs.shown_base.fingerprint,
             **{
                 f"{name}{role}.{at}": artifact.fingerprint
                 for name, each in sides.items()
@@ -102,31 +107,29 @@ def spec(config: GateConfig, inputs: GateInputs) -> ArtifactSpec:
     )
 
 
-def goes_on(config: GateConfig, inputs: GateInputs) -> bool:
-    """Whether the looks so far leave it open, so that the next one is to be drawn."""
-    at = len(inputs.candidate) - 1
-    (pairs,) = _pairs(inputs)[at:]
-    return look_at(config, pairs, at, inputs.looks, inputs.level).outcome == "go_on"
+def look_by_look(config: GateConfig, inputs: GateInputs, draw: DrawLook) -> GateInputs:
+    """The inputs with both sides' looks, drawn one after the other until it is clear."""
+    for at in range(len(inputs.looks)):
+        held, drawn = draw(at)
+        inputs = replace(
+            inputs, incumbent=(*inputs.incumbent, held), candidate=(*inputs.candidate, drawn)
+        )
+        pairs = _pairs(inputs, _Reader())[-1]
+        if look_at(config, pairs, at, inputs.looks, inputs.level).outcome != "go_on":
+            break
+    return inputs
 
 
 def decide_on_dev(config: GateConfig, inputs: GateInputs) -> Decision:
     """What dev alone says; the guards, which cost completions of their own, come after."""
-    return decide(config, _pairs(inputs), inputs.looks, inputs.level, inputs.answer)
+    return _decide(config, inputs, _Reader())
 
 
-def check_guards(config: GateConfig, inputs: GateInputs) -> dict[str, GuardVerdict]:
-    """What each guard says of the two sides."""
-    language = inputs.evaluation.language
-    return {
-        name: check_guard(
-            name,
-            each.config,
-            config,
-            gather(_rows(each.incumbent), language),
-            gather(_rows(each.candidate), language),
-        )
-        for name, each in inputs.guards.items()
-    }
+def decide_with_guards(config: GateConfig, inputs: GateInputs) -> dict[str, Any]:
+    """The decision and the guards' word on it, as the stage's metrics have them."""
+    reader = _Reader(inputs.evaluation.language)
+    decision = _decide(config, inputs, reader)
+    return merged(config, decision, _check_guards(config, inputs, reader))
 
 
 def run(config: GateConfig, inputs: GateInputs, out: Workspace) -> dict[str, Any]:
@@ -134,20 +137,40 @@ def run(config: GateConfig, inputs: GateInputs, out: Workspace) -> dict[str, Any
 
     The metrics are the decision, and both sides' figures over all their looks.
     """
-    pairs = _pairs(inputs)
-    decision = decide_on_dev(config, inputs)
-    guards = check_guards(config, inputs)
-    out.write_part(0, _discordant(inputs, pairs[-1]), GateRow)
-    answers = side_by_side(inputs.base, inputs.incumbent[0], inputs.candidate[0])
+    reader = _Reader(inputs.evaluation.language)
+    dev = _pairs(inputs, reader)[-1]
+    guards = _check_guards(config, inputs, reader)
+    out.write_part(0, _discordant(inputs, dev, reader), GateRow)
+    answers = side_by_side(inputs.shown_base, inputs.incumbent[0], inputs.candidate[0])
     pq.write_table(to_table(answers, SideBySideRow), out.path / EXAMPLES, compression="zstd")
-    worse = regressions(pairs[-1])
+    worse = regressions(dev)
     return {
-        **merged(config, decision, guards),
-        **{side: summarize(_rows(getattr(inputs, side)), inputs.evaluation) for side in _SIDES},
+        **merged(config, _decide(config, inputs, reader), guards),
+        **{
+            side: metrics_of(reader.problems(getattr(inputs, side)), inputs.evaluation)
+            for side in _SIDES
+        },
         "guards": {name: asdict(guard) for name, guard in guards.items()},
         "regressed": len(worse),
         "regressions": [asdict(each) for each in worse[:_SHOWN]],
         "answer": inputs.answer,
+    }
+
+
+def _decide(config: GateConfig, inputs: GateInputs, reader: _Reader) -> Decision:
+    pairs = _pairs(inputs, reader)
+    return decide(config, pairs, inputs.looks, inputs.level, inputs.answer)
+
+
+def _check_guards(
+    config: GateConfig, inputs: GateInputs, reader: _Reader
+) -> dict[str, GuardVerdict]:
+    """What each guard says of the two sides."""
+    return {
+        name: check_guard(
+            name, each.config, config, *map(reader.problems, (each.incumbent, each.candidate))
+        )
+        for name, each in inputs.guards.items()
     }
 
 
@@ -169,25 +192,36 @@ def merged(
     return told
 
 
-def _rows(draws: Iterable[Artifact]) -> Iterable[EvalRow]:
-    return chain.from_iterable(artifact.rows(EvalRow) for artifact in draws)
+class _Reader:
+    """Reads each draw once, whoever asks for it."""
+
+    def __init__(self, language: str = "") -> None:
+        self._language = language
+        self._read: dict[str, dict[str, ProblemAttempts]] = {}
+
+    def problems(self, draws: Draws) -> dict[str, ProblemAttempts]:
+        """The attempts of all the draws, by problem."""
+        return joined([self._draw(draw) for draw in draws])
+
+    def _draw(self, draw: Artifact) -> dict[str, ProblemAttempts]:
+        if draw.identity not in self._read:
+            self._read[draw.identity] = gather(draw.rows(EvalRow), self._language)
+        return self._read[draw.identity]
 
 
-def _gathered(draws: Draws) -> dict[str, ProblemAttempts]:
-    return gather(_rows(draws))
-
-
-def _pairs(inputs: GateInputs) -> list[Pairs]:
+def _pairs(inputs: GateInputs, reader: _Reader) -> list[Pairs]:
     """The pairs at each look, over all completions up to it."""
     return [
-        pair(_gathered(inputs.incumbent[: at + 1]), _gathered(inputs.candidate[: at + 1]))
+        pair(
+            reader.problems(inputs.incumbent[: at + 1]), reader.problems(inputs.candidate[: at + 1])
+        )
         for at in range(len(inputs.candidate))
     ]
 
 
-def _discordant(inputs: GateInputs, dev: Pairs) -> list[GateRow]:
+def _discordant(inputs: GateInputs, dev: Pairs, reader: _Reader) -> list[GateRow]:
     on_guards = {
-        name: pair(_gathered(each.incumbent), _gathered(each.candidate))
+        name: pair(reader.problems(each.incumbent), reader.problems(each.candidate))
         for name, each in inputs.guards.items()
         if each.candidate is not inputs.candidate
     }

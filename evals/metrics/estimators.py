@@ -53,6 +53,11 @@ def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
     return 1.0 - math.comb(num_samples - num_correct, k) / math.comb(num_samples, k)
 
 
+def powers_of_two(most: int) -> list[int]:
+    """1, 2, 4, … up to `most`: the k that pass@k is told for."""
+    return [1 << power for power in range(most.bit_length())]
+
+
 def maj_at_k(
     answers: Sequence[Hashable | None], correct: Sequence[bool], k: int | None = None
 ) -> float:

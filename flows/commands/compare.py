@@ -24,7 +24,7 @@ from flows.standalone.options import (
     ShotsOption,
     StoreOption,
     TrustOption,
-    benchmark_options,
+    request_of,
 )
 from ratchet.visible import json_text, visible
 
@@ -36,6 +36,7 @@ _BROKEN = 1
 
 
 def compare(
+    context: typer.Context,
     a: Annotated[str, typer.Argument(metavar="A", help=f"The one side: {CHECKPOINT}.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The other, which may be the better one.")],
     benchmark: BenchmarkOption = None,
@@ -54,25 +55,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether B is better than A, by how much, and how sure that is."""
-    from flows.standalone.prepare import EvalRequest
-
-    wanted = EvalRequest(
-        benchmarks=tuple(benchmark or ()),
-        config=config,
-        protocol=protocol,
-        settings=tuple(settings or ()),
-        seed=seed,
-        trust_remote_code=trust_remote_code,
-        options=benchmark_options(
-            data=data,
-            shots=shots,
-            problem_column=problem_column,
-            answer_column=answer_column,
-            answer_format=answer_format,
-            limit=limit,
-        ),
-    )
-    _compare((a, b), wanted, store, as_json=as_json)
+    _compare((a, b), request_of(**context.params), store, as_json=as_json)
 
 
 def _compare(names: tuple[str, str], wanted: EvalRequest, store: Path, *, as_json: bool) -> None:

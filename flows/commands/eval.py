@@ -25,8 +25,8 @@ from flows.standalone.options import (
     ShotsOption,
     StoreOption,
     TrustOption,
-    benchmark_options,
     known_format,
+    request_of,
 )
 from ratchet.visible import json_text, visible
 
@@ -83,8 +83,6 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a checkpoint, adapter or server on benchmarks; what the store has is used."""
-    from flows.standalone.prepare import EvalRequest
-
     if completions is not None:
         _refuse_beside_completions(context.params)
         columns = {
@@ -97,23 +95,7 @@ def evaluate(
         }
         _score(completions, columns, answer_format or "auto", as_json=as_json)
         return
-    wanted = EvalRequest(
-        benchmarks=tuple(benchmark or ()),
-        config=config,
-        protocol=protocol,
-        settings=tuple(settings or ()),
-        seed=seed,
-        trust_remote_code=trust_remote_code,
-        options=benchmark_options(
-            data=data,
-            shots=shots,
-            problem_column=problem_column,
-            answer_column=answer_column,
-            answer_format=answer_format,
-            limit=limit,
-        ),
-    )
-    _evaluate(_named(checkpoint), wanted, store, aa=aa, as_json=as_json)
+    _evaluate(_named(checkpoint), request_of(**context.params), store, aa=aa, as_json=as_json)
 
 
 def _refuse_beside_completions(params: Mapping[str, Any]) -> None:

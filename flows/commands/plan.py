@@ -112,14 +112,10 @@ def _per_iteration(config: RunConfig, sizes: dict[str, Any]) -> dict[str, Any]:
 
 def _drawn(config: RunConfig) -> dict[str, int]:
     """Completions of each problem that one side of a decision may have: all of dev's looks."""
-    greedy = config.eval.temperature == 0
+    guards = (guard for guard in config.guards if guard.problems is not None)
     return {
         "dev": looks_of(config.gate, config.eval)[-1],
-        **{
-            guard.name: 1 if greedy else guard.group_size or config.eval.group_size
-            for guard in config.guards
-            if guard.problems is not None
-        },
+        **{guard.name: guard.drawn(config.eval) for guard in guards},
     }
 
 

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def percent(interval: Mapping[str, Any] | None) -> str:
-    """`46.5 % [44.0, 49.0]`, with how many completions could not be graded; or a dash."""
-    if not interval:
+def share(figure: Mapping[str, Any] | None) -> str:
+    """`46.5 % [44.0, 49.0]`, or a dash where there is no figure."""
+    if not figure or figure["mean"] is None:
         return "–"
-    ungraded = f", {interval['unscored']} not graded" if interval["unscored"] else ""
-    if interval["mean"] is None:
-        return f"–{ungraded}"
-    mean, low, high = (100 * interval[key] for key in ("mean", "low", "high"))
-    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]{ungraded}"
+    mean, low, high = (100 * figure[key] for key in ("mean", "low", "high"))
+    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+def percent(interval: Mapping[str, Any] | None) -> str:
+    """As `share`, with how many completions could not be graded."""
+    ungraded = interval["unscored"] if interval else 0
+    return f"{share(interval)}, {ungraded} not graded" if ungraded else share(interval)
 
 
 def decision(row: Mapping[str, Any]) -> str:

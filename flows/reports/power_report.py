@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evals.config import looks_of
-from evals.gates.spending import level_of, spend_of
+from evals.gates.spending import first_level, spend_of
 from evals.metrics.power import chance_unchanged_passes, prior_variance, smallest_gain_seen
 from flows.config import Guard, RunConfig
 
@@ -28,13 +28,18 @@ def power_of(config: RunConfig, sizes: Mapping[str, int | None]) -> dict[str, An
 
 def _gate(config: RunConfig, problems: int | None) -> dict[str, Any]:
     gate, looks = config.gate, looks_of(config.gate, config.eval)
-    level = level_of(1, gate.alpha, gate.schedule, config.iterations, None)
-    told: dict[str, Any] = {"kind": gate.kind, "looks": list(looks), "level": level}
+    level = first_level(gate, config.iterations)
+    told: dict[str, Any] = {
+        "kind": gate.kind,
+        "looks": list(looks),
+        "level": level,
+        "problems": problems,
+    }
     if gate.kind in ("min_gain", "manual") or not problems:
         return {**told, "smallest_gain": None}
     share = spend_of(gate, looks)[-1]
     seen = smallest_gain_seen(problems, prior_variance(looks[-1]), level * share, POWER)
-    return {**told, "smallest_gain": seen}
+    return {**told, "smallest_gain": seen if seen < 1 else None}
 
 
 def _guard(config: RunConfig, guard: Guard, sizes: Mapping[str, int | None]) -> dict[str, Any]:
@@ -42,9 +47,8 @@ def _guard(config: RunConfig, guard: Guard, sizes: Mapping[str, int | None]) -> 
     told = {"metric": guard.metric, "margin": guard.margin, "unchanged_passes": None}
     if guard.metric != "accuracy" or not problems:
         return told
-    count = looks_of(config.gate, config.eval)[0]
-    if guard.problems is not None and config.eval.temperature > 0:
-        count = guard.group_size or config.eval.group_size
+    own = guard.problems is not None
+    count = guard.drawn(config.eval) if own else looks_of(config.gate, config.eval)[0]
     variance = prior_variance(count)
     chance = chance_unchanged_passes(guard.margin, problems, variance, guard.alpha)
     return {**told, "unchanged_passes": chance}
@@ -61,9 +65,11 @@ def power_lines(power: Mapping[str, Any]) -> Iterator[str]:
             f"{gate['level']:.3g}"
         )
     elif gate["kind"] in ("paired", "mcnemar"):
+        few = "no gain could be seen on so few dev problems: nothing would ever be promoted"
+        later = "the smallest gain it sees is told once dev is on this machine"
         yield (
             f"gate      {gate['kind']}, {looks} completions of each dev problem, at level "
-            f"{gate['level']:.3g}; the smallest gain it sees is told once dev is on this machine"
+            f"{gate['level']:.3g}; {few if gate['problems'] else later}"
         )
     elif gate["kind"] == "min_gain":
         yield "gate      min_gain: no test, so chance promotes too (docs/gates.md says how often)"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from evals.config import looks_of
 from evals.gates import stage as gate_stage
-from evals.gates.spending import level_of
+from evals.gates.spending import first_level, level_of
 from flows.session import Session
 from flows.stages.evaluating import ContestSide, guard_draw, look
 from flows.stages.inputs import LoadedSets
@@ -18,6 +19,8 @@ from ratchet.store.ledger import StepKey, Suspended
 
 AA = StepKey(None, "aa")
 """The base model at the gate against itself."""
+_TESTED = ("paired", "mcnemar")
+"""The kinds of gate whose decisions are tests, which spend alpha."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,19 @@ def contest_of(iteration: int, base: Artifact, incumbent: Policy, candidate: Pol
     )
 
 
+def what_is_spent(session: Session) -> str | None:
+    """That no alpha is left for the next decision, so that it can't promote; None where some is."""
+    gate, known = session.config.gate, session.run.spent.reservations()
+    if gate.kind not in _TESTED or not known:
+        return None
+    if _level(session, len(known) + 1, (known[-1].level, known[-1].promoted is True)) > 0:
+        return None
+    return (
+        f"the run's alpha is spent by {len(known)} decisions, so nothing that is done again can be "
+        "promoted (docs/gates.md): a new run has its own"
+    )
+
+
 def against_itself(session: Session, base: Artifact, sets: LoadedSets) -> Artifact:
     """What gate and guards make of the base model as its own candidate, at the first level.
 
@@ -65,13 +81,8 @@ def against_itself(session: Session, base: Artifact, sets: LoadedSets) -> Artifa
     """
     sides = ContestSide(session.base, "incumbent"), ContestSide(session.base, "aa")
     contest = GateContest(None, base, *sides)
-    return _decide(session, contest, sets, first_level(session), "aa")
-
-
-def first_level(session: Session) -> float:
-    """The level of a run's first decision."""
-    gate = session.config.gate
-    return level_of(1, gate.alpha, gate.schedule, session.config.iterations, None)
+    level = first_level(session.config.gate, session.config.iterations)
+    return _decide(session, contest, sets, level, "aa")
 
 
 def _name(session: Session, contest: GateContest, sets: LoadedSets) -> str:
@@ -89,14 +100,16 @@ def _name(session: Session, contest: GateContest, sets: LoadedSets) -> str:
 
 
 def _reserved_level(session: Session, contest: GateContest, name: str) -> float:
-    gate, planned = session.config.gate, session.config.iterations
-    if gate.kind not in ("paired", "mcnemar"):
-        return gate.alpha  # shown beside the numbers; no test decides, so none is spent
-
-    def level(number: int, before: tuple[float, bool] | None) -> float:
-        return level_of(number, gate.alpha, gate.schedule, planned, before)
-
+    if session.config.gate.kind not in _TESTED:
+        # shown beside the numbers; no test decides, so none is spent
+        return session.config.gate.alpha
+    level = partial(_level, session)
     return session.run.spent.reserve(name, contest.key.step, level).level
+
+
+def _level(session: Session, number: int, before: tuple[float, bool] | None) -> float:
+    gate = session.config.gate
+    return level_of(number, gate.alpha, gate.schedule, session.config.iterations, before)
 
 
 def _decide(
@@ -122,18 +135,13 @@ def _looked(
         looks=looks,
         level=level,
         base=contest.base,
-        incumbent=(),
-        candidate=(),
     )
-    for at in range(len(looks)):
+
+    def draw(at: int) -> tuple[Artifact, Artifact]:
         held = look(session, contest.iteration, contest.incumbent, at, dev)
-        drawn = look(session, contest.iteration, contest.candidate, at, dev)
-        inputs = replace(
-            inputs, incumbent=(*inputs.incumbent, held), candidate=(*inputs.candidate, drawn)
-        )
-        if not gate_stage.goes_on(session.config.gate, inputs):
-            break
-    return inputs
+        return held, look(session, contest.iteration, contest.candidate, at, dev)
+
+    return gate_stage.look_by_look(session.config.gate, inputs, draw)
 
 
 def _guards(
@@ -142,18 +150,13 @@ def _guards(
     """What each guard watches: its own problems, or dev's completions, which are there."""
     guarded = {}
     for guard in session.config.guards:
-        if guard.problems is None:
-            draws = dev.incumbent, dev.candidate
-        else:
-            sides = contest.incumbent, contest.candidate
+        held, drawn = dev.incumbent, dev.candidate
+        if guard.problems is not None:
             held, drawn = (
-                (guard_draw(session, contest.iteration, side, guard.name, sets[guard.name]),)
-                for side in sides
+                (guard_draw(session, contest.iteration, side, guard, sets[guard.name]),)
+                for side in (contest.incumbent, contest.candidate)
             )
-            draws = held, drawn
-        guarded[guard.name] = gate_stage.Guarded(
-            config=guard, incumbent=draws[0], candidate=draws[1]
-        )
+        guarded[guard.name] = gate_stage.Guarded(config=guard, incumbent=held, candidate=drawn)
     return guarded
 
 
@@ -170,9 +173,7 @@ def _answer(
     word = run.answers().get(name)
     if word is not None:
         return bool(word["promote"])
-    config = session.config.gate
-    decision = gate_stage.decide_on_dev(config, inputs)
-    numbers = gate_stage.merged(config, decision, gate_stage.check_guards(config, inputs))
+    numbers = gate_stage.decide_with_guards(session.config.gate, inputs)
     run.ask(name, iteration, numbers)
     raise Suspended(
         f"iteration {iteration} waits for a decision: {numbers['reason']}; say "

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from evals import stage as eval_stage
 from evals.config import EvalConfig, looks_of
-from evals.stage import Draw
+from evals.stage import Draw, draw_of_look
+from flows.config import Guard
 from flows.session import Session
 from ratchet.policy import Policy
 from ratchet.problems.sets import ProblemSet
@@ -31,7 +32,7 @@ def evaluate(
     key: StepKey,
     policy: Policy,
     benchmark: ProblemSet,
-    draw: Draw | None = None,
+    draw: Draw,
     config: EvalConfig | None = None,
 ) -> Artifact:
     """One draw of one checkpoint on one benchmark."""
@@ -54,9 +55,7 @@ def look(
     session: Session, iteration: int | None, side: ContestSide, at: int, benchmark: ProblemSet
 ) -> Artifact:
     """What a side's look `at` adds to the looks before: completions of every dev problem."""
-    looks = looks_of(session.config.gate, session.config.eval)
-    first = looks[at - 1] if at else 0
-    draw = Draw(looks[at] - first, first, side.purpose)
+    draw = draw_of_look(looks_of(session.config.gate, session.config.eval), at, side.purpose)
     return evaluate(session, look_key(iteration, side.purpose, at), side.policy, benchmark, draw)
 
 
@@ -72,18 +71,15 @@ def look_key(iteration: int | None, purpose: str, at: int) -> StepKey:
 
 
 def guard_draw(
-    session: Session, iteration: int | None, side: ContestSide, name: str, benchmark: ProblemSet
+    session: Session, iteration: int | None, side: ContestSide, guard: Guard, benchmark: ProblemSet
 ) -> Artifact:
     """A side's completions on a guard's own problems."""
-    guard = next(guard for guard in session.config.guards if guard.name == name)
-    draw = Draw(guard.group_size or session.config.eval.group_size, 0, side.purpose)
-    subject = name if side.purpose == "candidate" else f"{name}/{side.purpose}"
+    draw = Draw(guard.drawn(session.config.eval), 0, side.purpose)
+    subject = guard.name if side.purpose == "candidate" else f"{guard.name}/{side.purpose}"
     key = StepKey(iteration, "eval", subject)
     return evaluate(session, key, side.policy, benchmark, draw)
 
 
 def greedy(config: EvalConfig) -> EvalConfig:
     """The same evaluation with the likeliest token each time."""
-    return EvalConfig.model_validate(
-        {**config.model_dump(), "temperature": 0.0, "group_size": 1, "params": config.params}
-    )
+    return config.model_copy(update={"temperature": 0.0, "group_size": 1})

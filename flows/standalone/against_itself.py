@@ -11,14 +11,14 @@ from typing import Any
 
 from evals.config import looks_of
 from evals.gates import stage as gate_stage
-from evals.gates.spending import level_of
-from evals.stage import Draw
-from flows.config import Guard, RunConfig
+from evals.gates.spending import first_level
+from evals.stage import Draw, draw_of_look
+from flows.config import Guard
 from flows.standalone.evaluator import Evaluation, Evaluator
 from flows.standalone.prepare import Preparation
 from flows.standalone.tables import protocol_line
 from ratchet.errors import InputError
-from ratchet.store.artifacts import Store
+from ratchet.store.artifacts import Artifact, Store
 
 PURPOSES = ("incumbent", "aa")
 
@@ -53,7 +53,8 @@ def put_to_gate(
     """
     settings = evaluation.settings
     config = preparation.guarded_config(evaluation)
-    inputs = _looked(evaluator, evaluation, _level(evaluation, config))
+    level = first_level(settings.gate, config.iterations if config else 1)
+    inputs = _looked(evaluator, evaluation, level)
     guards = {
         guard.name: _guarded(evaluator, guard, inputs, preparation)
         for guard in (config.guards if config else ())
@@ -73,39 +74,20 @@ def put_to_gate(
     }
 
 
-def _level(evaluation: Evaluation, config: RunConfig | None) -> float:
-    gate = evaluation.settings.gate
-    return level_of(1, gate.alpha, gate.schedule, config.iterations if config else 1, None)
-
-
 def _looked(evaluator: Evaluator, evaluation: Evaluation, level: float) -> gate_stage.GateInputs:
     """Both draws, look by look, until it is clear."""
     settings = evaluation.settings
     looks = looks_of(settings.gate, settings.eval)
-    inputs: gate_stage.GateInputs | None = None
-    for at, completions in enumerate(looks):
-        first = looks[at - 1] if at else 0
+    inputs = gate_stage.GateInputs(evaluation=settings.eval, looks=looks, level=level)
+
+    def draw(at: int) -> tuple[Artifact, Artifact]:
         one, other = (
-            evaluator.measure(evaluation, Draw(completions - first, first, purpose)).artifact
+            evaluator.measure(evaluation, draw_of_look(looks, at, purpose)).artifact
             for purpose in PURPOSES
         )
-        if inputs is None:
-            inputs = gate_stage.GateInputs(
-                evaluation=settings.eval,
-                looks=looks,
-                level=level,
-                base=one,
-                incumbent=(one,),
-                candidate=(other,),
-            )
-        else:
-            inputs = replace(
-                inputs, incumbent=(*inputs.incumbent, one), candidate=(*inputs.candidate, other)
-            )
-        if not gate_stage.goes_on(settings.gate, inputs):
-            break
-    assert inputs is not None
-    return inputs
+        return one, other
+
+    return gate_stage.look_by_look(settings.gate, inputs, draw)
 
 
 def _guarded(
@@ -115,7 +97,7 @@ def _guarded(
     if guard.problems is None:
         return gate_stage.Guarded(config=guard, incumbent=dev.incumbent, candidate=dev.candidate)
     (on_guard,) = preparation.evaluations(guard.name)
-    count = guard.group_size or on_guard.settings.eval.group_size
+    count = guard.drawn(on_guard.settings.eval)
     one, other = (
         evaluator.measure(on_guard, Draw(count, 0, purpose)).artifact for purpose in PURPOSES
     )

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -74,12 +73,12 @@ class MeasuredEvaluation:
 class Evaluator:
     """Evaluates, one engine at a time: it is started when it is needed, and kept while it fits."""
 
-    def __init__(self, store: Store, grader: Grader, console: Console, *, lora: bool) -> None:
+    def __init__(self, store: Store, grader: Grader, running: ExitStack, *, lora: bool) -> None:
         self._store = store
         self._grader = grader
-        self._console = console
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._lora = lora
-        self._running = ExitStack()
+        self._running = running
         self._engine: EngineClient | None = None
         self._engine_key: Any = None
 
@@ -151,17 +150,6 @@ class Evaluator:
 
             yield progress
 
-    def __enter__(self) -> Evaluator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._running.__exit__(kind, error, trace)
-
 
 def _count_reading(evaluation: Evaluation, policy: Policy) -> int | None:
     """Count one more reading of a run's test set: its figures are shown now, whoever asked."""
@@ -176,9 +164,8 @@ def _count_reading(evaluation: Evaluation, policy: Policy) -> int | None:
 @contextmanager
 def open_evaluator(store: Store, *, lora: bool) -> Iterator[Evaluator]:
     """An evaluator whose processes end with it; `lora`: an adapter is among what it evaluates."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with Grader() as grader, Evaluator(store, grader, console, lora=lora) as evaluator:
-        yield evaluator
+    with Grader() as grader, ExitStack() as running:
+        yield Evaluator(store, grader, running, lora=lora)
 
 
 def result_of(measured: MeasuredEvaluation) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from flows.standalone.benchmarks import BenchmarkOptions
+    from flows.standalone.prepare import EvalRequest
 
 CHECKPOINT = "a folder (checkpoint or adapter), a hub id, RUN, RUN@N, RUN@base or a server's URL"
 
@@ -18,15 +21,19 @@ BenchmarkOption = Annotated[
         "--benchmark", "-b", help="gsm8k, math, math500, a FILE, or a config's set; repeatable."
     ),
 ]
-DataOption = Annotated[Path | None, typer.Option(help="A local copy of a well-known benchmark.")]
+DataOption = Annotated[
+    Path | None, typer.Option(path_type=Path, help="A local copy of a well-known benchmark.")
+]
 ConfigOption = Annotated[
-    Path | None, typer.Option(help="Take engine, prompt, eval, gate and sets from a run's config.")
+    Path | None,
+    typer.Option(path_type=Path, help="Take engine, prompt, eval, gate and sets from a config."),
 ]
 ProtocolOption = Annotated[
     str | None, typer.Option(help="boxed, gsm8k-8-shot or math-4-shot: docs/evaluation.md.")
 ]
 ShotsOption = Annotated[
-    Path | None, typer.Option(help="A local train split that worked examples are drawn from.")
+    Path | None,
+    typer.Option(path_type=Path, help="A local train split that worked examples are drawn from."),
 ]
 SettingsOption = Annotated[
     list[str] | None,
@@ -48,12 +55,26 @@ StoreOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON object on stdout.")]
 
 
-def benchmark_options(**given: Any) -> BenchmarkOptions:
-    """The options about benchmarks, as `BenchmarkOptions` names them.
+def request_of(**given: Any) -> EvalRequest:
+    """What was asked for, by the parameters of either command, as its context has them.
 
     Raises:
         InputError: if the answer format is none, or a file is not there.
     """
+    from flows.standalone.prepare import EvalRequest
+
+    return EvalRequest(
+        benchmarks=tuple(given["benchmark"] or ()),
+        config=given["config"],
+        protocol=given["protocol"],
+        settings=tuple(given["settings"] or ()),
+        seed=given["seed"],
+        trust_remote_code=given["trust_remote_code"],
+        options=_benchmark_options(given),
+    )
+
+
+def _benchmark_options(given: Mapping[str, Any]) -> BenchmarkOptions:
     from flows.standalone.benchmarks import BenchmarkOptions
     from ratchet.errors import InputError, looked_for
 
@@ -64,7 +85,8 @@ def benchmark_options(**given: Any) -> BenchmarkOptions:
             raise InputError(
                 f"--{name}: there is nothing at {given[name]} ({looked_for(given[name])})"
             )
-    return BenchmarkOptions(**given)
+    names = (field.name for field in fields(BenchmarkOptions))
+    return BenchmarkOptions(**{name: given[name] for name in names})
 
 
 def known_format(name: str) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 from evals.attempts import gather
 from evals.compare.paired_comparison import PairedComparison, compare
 from evals.summary import GRADER_BROKEN
+from flows.reports.figures import share
 from flows.standalone.evaluator import Evaluation, Evaluator, result_of
-from flows.standalone.tables import broken, percent, protocol_line, test_reading
+from flows.standalone.tables import broken, protocol_line, test_reading
 from ratchet.errors import InputError
 from ratchet.records import EvalRow
 
@@ -92,7 +93,7 @@ def paired_lines(compared: Compared) -> list[str]:
 def _side_line(side: Mapping[str, Any]) -> str:
     there = " (from the store)" if side["reused"] else ""
     reading = f"; {test_reading(side['test_reading'])}" if side["test_reading"] else ""
-    return f"  {side['checkpoint']}: {percent(side['metrics'])}{there}{reading}"
+    return f"  {side['checkpoint']}: {share(side['metrics'])}{there}{reading}"
 
 
 def _counts(found: PairedComparison) -> Iterator[str]:

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flows.reports.figures import share
+
 _SHARES = ("truncated", "no_answer", "language")
-
-
-def percent(figure: Mapping[str, Any] | None) -> str:
-    """`46.5 % [44.0, 49.0]`, or a dash where there is no figure."""
-    if not figure or figure["mean"] is None:
-        return "–"
-    mean, low, high = (100 * figure[key] for key in ("mean", "low", "high"))
-    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
 
 
 def result_lines(result: Mapping[str, Any]) -> list[str]:
@@ -57,22 +51,22 @@ def recorded_line(metrics: Mapping[str, Any]) -> str:
 def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     k = metrics["k"]
     open_ones = f", {metrics['unscored']:,} not graded" if metrics["unscored"] else ""
-    yield "accuracy", f"{percent(metrics)}  n={metrics['n']:,}, K={k}{open_ones}"
+    yield "accuracy", f"{share(metrics)}  n={metrics['n']:,}, K={k}{open_ones}"
     if k > 1:
         for each, figure in metrics["pass_at_k"].items():
             if each != "1":
-                yield f"pass@{each}", percent(figure)
-        yield f"maj@{k}", percent(metrics["maj_at_k"])
+                yield f"pass@{each}", share(figure)
+        yield f"maj@{k}", share(metrics["maj_at_k"])
         if "best_of_k" in metrics:
-            yield f"best of {k}", f"{percent(metrics['best_of_k'])}  by mean logprob of a token"
+            yield f"best of {k}", f"{share(metrics['best_of_k'])}  by mean logprob of a token"
     for name in _SHARES:
         if name in metrics:
-            yield name.replace("_", " "), percent(metrics[name])
+            yield name.replace("_", " "), share(metrics[name])
     if "length" in metrics:
         yield "length", _tokens(metrics["length"])
     for title, groups in (("level", metrics["by_level"]), ("", metrics["by_subject"])):
         for name, figure in groups.items():
-            yield f"  {title} {name}".rstrip(), f"{percent(figure)}  n={figure['n']:,}"
+            yield f"  {title} {name}".rstrip(), f"{share(figure)}  n={figure['n']:,}"
 
 
 def _tokens(figure: Mapping[str, Any]) -> str:

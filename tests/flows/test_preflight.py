@@ -105,3 +105,13 @@ def test_a_users_settings_are_passed_on_as_they_are(
     (stored,) = config["filters"]
     assert stored["settings"] == {"path": "words", "model": "words"}
     assert stored["found_in"] == str(tmp_path)
+
+
+def test_a_server_that_could_not_answer_for_the_candidate_is_refused_before_it_is_asked(
+    tmp_path: Path,
+) -> None:
+    """It was found out after a whole iteration had been sampled and trained."""
+    path = write_config(tmp_path / "world.toml", write_recording(tmp_path / "recording.jsonl"))
+    config = load_config(path, ['engine={kind="openai", url="http://localhost:1/v1"}'])
+    with pytest.raises(InputError, match="no candidate could be evaluated"):
+        preflight(dump_config(config), "world", Store(tmp_path / "store"))

@@ -111,6 +111,7 @@ def test_redo_and_fork_get_no_new_alpha(contests: Contests) -> None:
             contest(session, sets, SAME)
             session.run.redo(Redo(0, "eval"))
             assert len(levels(session)) == times + 1
+            assert bool(deciding.what_is_spent(session)) == (times == 4)
         sixth = contest(session, sets, BETTER)
         assert levels(session) == pytest.approx([0.01] * 5 + [0.0])
         assert sixth.verdict == "underpowered"
@@ -121,6 +122,15 @@ def test_redo_and_fork_get_no_new_alpha(contests: Contests) -> None:
         forked = contest(session, sets, BETTER)
         assert levels(session) == pytest.approx([0.01] * 5 + [0.0] * 2)
         assert forked.verdict == "underpowered"
+
+
+def test_a_promotion_leaves_alpha_for_one_more_decision(contests: Contests) -> None:
+    with contests.session("iterations=1") as (session, sets):
+        assert deciding.what_is_spent(session) is None
+        contest(session, sets, BETTER)
+        assert deciding.what_is_spent(session) is None
+        contest(session, sets, SAME, incumbent=BETTER, iteration=1)
+        assert "spent by 2 decisions" in str(deciding.what_is_spent(session))
 
 
 def test_a_promotion_hands_its_level_on(contests: Contests) -> None:

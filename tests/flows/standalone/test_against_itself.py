@@ -106,7 +106,7 @@ def test_the_guards_of_a_config_are_told_too(tmp_path: Path) -> None:
         '[[guards]]\nname = "cut"\nmetric = "truncated"\n'
     )
     store = Store(tmp_path / "store")
-    preparation = prepared(tmp_path, config=file)
+    preparation = prepared(tmp_path, "eval.temperature=0.6", config=file)
     (evaluation,) = preparation.evaluations("dev")
     planted = Planted(
         store,
