@@ -11,7 +11,7 @@ _SHOWN = 5
 
 
 def gate_lines(shown: Mapping[str, Any]) -> Iterator[str]:
-    """The A/A test, and of each decision its guards, its regressions and what it lacked."""
+    """The A/A test, and of each decision its guards and its regressions."""
     if shown["aa"]:
         yield f"A/A, the base model against itself: {_aa(shown['aa'])}"
     for row in shown["iterations"]:
@@ -50,18 +50,6 @@ def _decision_lines(iteration: int, decided: Mapping[str, Any]) -> Iterator[str]
             f"{iteration}: {decided['regressed']} dev problems got worse, by {drawn} completions "
             f"of each, most of all {worst}"
         )
-    if decided["verdict"] == "underpowered":
-        yield from _would_do(iteration, decided)
-
-
-def _would_do(iteration: int, decided: Mapping[str, Any]) -> Iterator[str]:
-    ways = []
-    if decided["needs_problems"]:
-        ways.append(f"{decided['needs_problems']:,} dev problems")
-    if decided["needs_completions"]:
-        ways.append(f"{decided['needs_completions']} completions of each")
-    if ways:
-        yield f"{iteration}: to see a gain of gate.smallest_gain it would take {' or '.join(ways)}"
 
 
 def lines_of_test(shown: Mapping[str, Any]) -> Iterator[str]:
